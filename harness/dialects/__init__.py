@@ -1,0 +1,1 @@
+"""Policy dialects, each a room with the same furniture (see `base`)."""

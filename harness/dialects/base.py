@@ -1,0 +1,44 @@
+"""What a dialect offers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from harness.model.policy import Policy
+from harness.model.rules import Stage
+from harness.model.topology import Topology
+from harness.source.diagnostics import Problems
+from harness.source.nodes import MappingNode
+
+
+class Dialect(Protocol):
+    """One policy language.
+
+    Attributes:
+        name: Name of the dialect and of its folder.
+        kinds: `(apiVersion, kind)` pairs that it reads.
+    """
+
+    name: str
+    kinds: frozenset[tuple[str, str]]
+
+    def parse(self, document: MappingNode, namespace: str, problems: Problems) -> Policy | None:
+        """Read and validate one manifest.
+
+        Args:
+            document: The manifest with its places.
+            namespace: Namespace for a manifest that names none (as `kubectl apply -n` would).
+            problems: Receives every error and warning; errors are what the API server would refuse.
+
+        Returns:
+            The policy, or None when it has errors.
+        """
+        ...
+
+    def compile(self, policies: Sequence[Policy], topology: Topology) -> tuple[Stage, ...]:
+        """Turn this dialect's policies into neutral stages, for the pods and labels of `topology`.
+
+        Stages are independent of verdicts: nothing is evaluated here.
+        """
+        ...

@@ -1,0 +1,148 @@
+"""What the engine needs of a cluster; the rooms under `clusters/` implement it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from harness.model.outcome import Observation, Outcome
+from harness.model.policy import Policy, PolicyRef
+from harness.model.probe import Probe
+from harness.model.result import Backend
+from harness.model.scenario import Scenario
+from harness.model.topology import Topology
+
+
+class ClusterError(Exception):
+    """The cluster could not do what was asked: the scenario could not be tested (never a verdict).
+
+    Attributes:
+        advice: What the user can do; may be empty.
+    """
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(message)
+        self.advice = advice
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """How long it took until all changes were known to be in force, and how that was known."""
+
+    seconds: float
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One probe of a flow: when it ended (seconds since the flow began) and what it saw."""
+
+    at: float
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRecord:
+    """What a flow saw while a change was made.
+
+    Attributes:
+        samples: Fresh connections, one after another.
+        established_before: The long-lived connection answered before the change.
+        established_after: It still answered after the change; None when none was opened.
+    """
+
+    samples: tuple[Sample, ...]
+    established_before: bool = False
+    established_after: bool | None = None
+
+
+class Flows(Protocol):
+    """Flows that run in the background while a change is made."""
+
+    def now(self) -> float:
+        """Seconds since the flows began, on the clock of the samples."""
+        ...
+
+    def stop(self) -> tuple[FlowRecord, ...]:
+        """End the flows, once each has sampled the world after the change; one record per probe."""
+        ...
+
+
+class World(Protocol):
+    """One scenario's world, built on a cluster.
+
+    Attributes:
+        connect_timeout: Seconds that a probe may take when the scenario does not say.
+        sweeps: How many consecutive sweeps must agree (1 where a change is known to be in force at once).
+        build_seconds: How long building took.
+    """
+
+    connect_timeout: float
+    sweeps: int
+    build_seconds: float
+
+    def reshape(self, topology: Topology) -> None:
+        """Make the world look like `topology`: relabel, add, remove, in this order.
+
+        Returns when every listener answers from its own pod.
+        """
+        ...
+
+    def restart(self, pods: Sequence[str]) -> None:
+        """Restart pods; returns when they listen again."""
+        ...
+
+    def apply(self, policies: Sequence[Policy]) -> None:
+        """Create or update policies."""
+        ...
+
+    def delete(self, policies: Sequence[PolicyRef]) -> None:
+        """Delete policies."""
+        ...
+
+    def in_force(self) -> InForce:
+        """Wait until all changes so far are in force on every node; never judged by verdicts."""
+        ...
+
+    def sweep(self, probes: Sequence[Probe], timeout: float) -> tuple[Observation, ...]:
+        """Send all probes side by side; one observation per probe, in order.
+
+        Args:
+            timeout: Seconds that a probe may take, all attempts together.
+        """
+        ...
+
+    def start_flows(self, probes: Sequence[Probe], established: Sequence[Probe], timeout: float) -> Flows:
+        """Probe `probes` again and again in the background; hold a connection open for `established`."""
+        ...
+
+    def evidence(self, probe: Probe, timeout: float) -> tuple[str, ...]:
+        """Probe once more and say which rule decided, while the policies still stand."""
+        ...
+
+    def close(self) -> None:
+        """Take everything down; never raises."""
+        ...
+
+
+class Cluster(Protocol):
+    """Somewhere to build worlds.
+
+    Attributes:
+        backend: Names, versions and features, for the reports and for `needs:`.
+    """
+
+    backend: Backend
+
+    def open(self, scenario: Scenario, run: str) -> World:
+        """Build the scenario's first topology, without policies; every listener answers.
+
+        Raises:
+            ClusterError: When it cannot be built.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of what the cluster holds for the run; never raises."""
+        ...

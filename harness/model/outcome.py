@@ -1,0 +1,75 @@
+"""What was seen: outcomes at the source, receipts at the destination."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class OutcomeKind(StrEnum):
+    """What the prober saw (design section 2)."""
+
+    CONNECTED = "connected"
+    REFUSED = "refused"
+    RESET = "reset"
+    TIMEOUT = "timeout"
+    UNREACHABLE = "unreachable"
+    HTTP = "http"
+    DNS = "dns"
+    TLS = "tls"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the prober saw of one probe.
+
+    Attributes:
+        detail: HTTP code, DNS rcode name, TLS alert or the reason of an error; else empty.
+        by: Who refused or made it unreachable: `rst`, or `icmp TYPE/CODE from ADDRESS`; else empty.
+        token: The answer carried the probe's own token, so the real server answered.
+        served_by: Id of the pod or external that answered, as it says itself; empty when nobody did.
+        lookup: For `host:` probes the DNS answer that came first, such as `NOERROR 203.0.113.10`.
+    """
+
+    kind: OutcomeKind
+    detail: str = ""
+    by: str = ""
+    token: bool = False
+    served_by: str = ""
+    lookup: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.kind}:{self.detail}" if self.detail else str(self.kind)
+        if self.by:
+            text += f" by {self.by}"
+        if self.lookup:
+            text = f"{self.lookup}, then {text}"
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Everything that a cluster measured for one probe.
+
+    Attributes:
+        receipts: How often the destination saw the probe's token.
+        listening: Proof of a live listener, taken from inside the destination after the sweep;
+            None when no proof was needed or possible.
+        attempts: How many attempts the outcome rests on.
+        seconds: From the first packet to the outcome.
+        expected_servers: Ids that may legitimately answer (a service's backends); empty = not checked.
+        open_point: Why the specification leaves this verdict open; empty when it does not.
+        source_address: Address and port that the last attempt left from.
+        destination: Address and port that it was sent to.
+    """
+
+    outcome: Outcome
+    receipts: int = 0
+    listening: bool | None = None
+    attempts: int = 1
+    seconds: float = 0.0
+    expected_servers: tuple[str, ...] = ()
+    open_point: str = ""
+    source_address: str = ""
+    destination: str = ""

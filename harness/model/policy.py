@@ -1,0 +1,50 @@
+"""A policy object of any dialect, as read from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.source import Place
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRef:
+    """`kind/namespace/name`; `namespace` is empty for cluster-scoped kinds; `kind` is lower case."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.kind, self.namespace, self.name) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One policy.
+
+    Attributes:
+        dialect: Room that parsed it: `kubernetes`, `admin`, `cilium`, `calico`.
+        manifest: The object as plain JSON values, for clusters that want it back.
+        parsed: What the dialect's parser made of it; only that dialect looks inside.
+        place: Where the document begins.
+    """
+
+    dialect: str
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    manifest: Mapping[str, Any]
+    parsed: Any
+    place: Place
+
+    @property
+    def ref(self) -> PolicyRef:
+        """How steps name it for deletion, and what makes two manifests the same object."""
+        return PolicyRef(self.kind.lower(), self.namespace, self.name)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"

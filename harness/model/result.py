@@ -1,0 +1,130 @@
+"""What a run found out; reports are made from these objects and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from harness.model.outcome import Observation
+from harness.model.scenario import Cell, Scenario
+from harness.model.verdict import Expected, Status, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """Which cluster the packets crossed.
+
+    Attributes:
+        spec: What the user asked for, such as `lab?as=cilium`.
+        names: What it goes by in `verdict:` maps, the most particular first: (`lab`, `generic`).
+        versions: Kernel, nft, CNI, Kubernetes, …
+        features: What it can do (`ipv6`, `external`, `sctp`, …).
+    """
+
+    spec: str
+    names: tuple[str, ...]
+    versions: Mapping[str, str] = field(default_factory=dict)
+    features: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class CellResult:
+    """One cell, measured and judged.
+
+    Attributes:
+        id: The cell's id; a transition's cells end in `~steady`, `~cut`, `~established`.
+        verdict: None when the cell could not be measured.
+        reason: Why the status is what it is, one sentence; empty for a plain pass.
+        control: What the control saw; empty when it connected.
+        evidence: Deciding rule, counters that moved, …; one line each.
+        notes: What a reader should know even of a pass, such as `undefined by the specification: …`.
+    """
+
+    id: str
+    cell: Cell
+    status: Status
+    expected: Expected
+    verdict: Verdict | None = None
+    observation: Observation | None = None
+    reason: str = ""
+    control: str = ""
+    evidence: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """One step.
+
+    Attributes:
+        in_force: Seconds from the first change until the cluster knew that all were in force.
+        in_force_by: How that was known, such as `nft commit`.
+        leaks: Probes that passed between acceptance and in-force although the settled verdict denies them.
+    """
+
+    name: str
+    cells: tuple[CellResult, ...]
+    in_force: float = 0.0
+    in_force_by: str = ""
+    leaks: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioResult:
+    """One scenario; `skipped` and `error` hold the reason when the whole of it was not measured."""
+
+    scenario: Scenario
+    steps: tuple[StepResult, ...] = ()
+    skipped: str = ""
+    error: str = ""
+    seconds: float = 0.0
+    build_seconds: float = 0.0
+
+    @property
+    def cells(self) -> tuple[CellResult, ...]:
+        """All cells of all steps, in order."""
+        return tuple(cell for step in self.steps for cell in step.cells)
+
+    @property
+    def status(self) -> Status:
+        """The worst of its cells; failure outranks error, error outranks everything else."""
+        statuses = {cell.status for cell in self.cells}
+        if Status.FAILED in statuses:
+            return Status.FAILED
+        if self.error or Status.ERROR in statuses:
+            return Status.ERROR
+        if self.skipped:
+            return Status.SKIPPED
+        return Status.PASSED
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A whole run.
+
+    Attributes:
+        run: Id of the run, the same that built objects are labelled with.
+        started: UTC, ISO 8601.
+        interrupted: The user stopped the run; what was measured until then is here.
+        revision: Git revision of the scenarios' folder; empty when there is none.
+    """
+
+    run: str
+    started: str
+    backend: Backend
+    scenarios: tuple[ScenarioResult, ...]
+    seconds: float = 0.0
+    interrupted: bool = False
+    revision: str = ""
+    version: str = ""
+
+    def count(self, status: Status) -> int:
+        """How many cells have `status`; a scenario skipped or broken as a whole counts its cells so."""
+        total = 0
+        for result in self.scenarios:
+            if result.steps:
+                total += sum(cell.status is status for cell in result.cells)
+            elif (result.skipped and status is Status.SKIPPED) or (result.error and status is Status.ERROR):
+                total += max(1, len(result.scenario.cells))
+        return total

@@ -1,0 +1,1 @@
+"""The prober and the listeners of netcheck: Python standard library only."""
