@@ -109,6 +109,7 @@ class World(Protocol):
         """Send all probes side by side; one observation per probe, in order.
 
         Args:
+            probes: The probes, in any order.
             timeout: Seconds that a probe may take, all attempts together.
         """
         ...

@@ -3,8 +3,8 @@
 Per direction an ordered list of stages. A connection meets the stages in order. In a stage, the blocks whose
 subjects contain the pod count; if none does, the stage is passed over. The rules of those blocks are read in
 order; the first that matches decides: ``ALLOW`` ends the direction with allow, ``DENY`` with deny, ``PASS``
-leaves for the next stage, ``LOG`` and ``REDIRECT`` act and go on. When no rule matches, the ``default`` of the
-stage decides. After the last stage: allow.
+leaves for the next stage, ``LOG`` and ``REDIRECT`` act and go on. When no rule matches, the ``default`` of
+the stage decides. After the last stage: allow.
 
 NetworkPolicy is one stage per direction with default ``DENY`` and allow rules only (semantics.md 3.1);
 Calico is a stage per tier (3.4); ClusterNetworkPolicy a stage with default ``PASS`` before and after (3.2);
