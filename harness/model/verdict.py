@@ -20,7 +20,11 @@ class Verdict(StrEnum):
 
 
 class Expected(StrEnum):
-    """What an author may expect: a verdict, `deny` (any verdict but allow), or `observe` (never fails)."""
+    """What an author may expect.
+
+    A verdict, `deny` (any verdict but allow), `observe` (never fails), or `oracle`, which the oracle replaces
+    by its prediction before a run.
+    """
 
     ALLOW = "allow"
     DROP = "drop"
@@ -31,6 +35,7 @@ class Expected(StrEnum):
     TLS_REJECTED = "tls-rejected"
     DENY = "deny"
     OBSERVE = "observe"
+    ORACLE = "oracle"
 
     def accepts(self, verdict: Verdict) -> bool:
         """Whether `verdict` is what the author expects."""
