@@ -1,0 +1,125 @@
+"""All dialects, and the way from a manifest to the room that reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from harness.dialects.base import Dialect
+from harness.model.policy import Policy
+from harness.model.rules import Stage
+from harness.model.topology import Topology
+from harness.source.diagnostics import Problems, did_you_mean
+from harness.source.nodes import MappingNode, ScalarNode
+
+DIALECTS: Mapping[str, Dialect] = MappingProxyType({})
+"""Every dialect by name, in the order in which their stages stand."""
+
+_DECLARED_ELSEWHERE = {
+    "Pod": "pods",
+    "Deployment": "pods",
+    "StatefulSet": "pods",
+    "DaemonSet": "pods",
+    "ReplicaSet": "pods",
+    "Namespace": "namespaces",
+    "Service": "services",
+}
+"""Kinds that people put beside a policy, and where a scenario declares what they stand for."""
+
+
+def kinds() -> dict[tuple[str, str], Dialect]:
+    """Every `(apiVersion, kind)` that this version reads, with its dialect."""
+    return {pair: dialect for dialect in DIALECTS.values() for pair in sorted(dialect.kinds)}
+
+
+def parse_manifest(document: MappingNode, namespace: str, problems: Problems) -> Policy | None:
+    """Read one manifest of whatever dialect its `apiVersion` and `kind` name.
+
+    Args:
+        document: The manifest with its places.
+        namespace: Namespace for a manifest that names none.
+        problems: Receives what the API server would refuse (errors) and what is worth a look (warnings).
+
+    Returns:
+        The policy, or None when it has errors.
+    """
+    before = problems.errors
+    api_version = _type_word(document, "apiVersion", problems)
+    kind = _type_word(document, "kind", problems)
+    if api_version is None or kind is None or problems.errors > before:
+        return None
+    dialect = kinds().get((api_version.text, kind.text))
+    if dialect is not None:
+        return dialect.parse(document, namespace, problems)
+    _refuse(api_version, kind, problems)
+    return None
+
+
+def compile_all(policies: Sequence[Policy], topology: Topology) -> tuple[Stage, ...]:
+    """Neutral stages of all policies, dialect by dialect, for the pods and labels of `topology`."""
+    stages: list[Stage] = []
+    for name, dialect in DIALECTS.items():
+        mine = [policy for policy in policies if policy.dialect == name]
+        if mine:
+            stages.extend(dialect.compile(mine, topology))
+    return tuple(stages)
+
+
+def _type_word(document: MappingNode, key: str, problems: Problems) -> ScalarNode | None:
+    node = document.get(key)
+    if isinstance(node, ScalarNode) and node.text:
+        return node
+    if node is not None:
+        problems.error("manifest-type", f"`{key}` must be a word", node.place, help=_reads())
+        return None
+    near = did_you_mean(key, document)
+    problems.error(
+        "manifest-type",
+        f"the manifest has no `{key}`",
+        document.place,
+        help=" ".join(part for part in (f"{key}: {near}" if near else "", _reads()) if part),
+    )
+    return None
+
+
+def _refuse(api_version: ScalarNode, kind: ScalarNode, problems: Problems) -> None:
+    known = kinds()
+    same_kind = [pair for pair in known if pair[1] == kind.text]
+    if same_kind:
+        versions = " or ".join(version for version, _ in same_kind)
+        problems.error(
+            "unknown-api-version",
+            f"{kind.text} of `{api_version.text}` is not a kind that this version reads",
+            api_version.place,
+            help=f"write `apiVersion: {versions}`",
+        )
+        return
+    hint = _near_kind(api_version.text, kind.text)
+    if not hint and kind.text in _DECLARED_ELSEWHERE:
+        hint = f"a scenario declares these under `{_DECLARED_ELSEWHERE[kind.text]}:`;"
+    if not hint and kind.text.endswith("List"):
+        hint = "write the items of a list as documents of their own, separated by `---`;"
+    problems.error(
+        "unknown-kind",
+        f"kind `{kind.text}` of `{api_version.text}` is not a policy kind that this version reads",
+        kind.place,
+        help=f"{hint} {_reads()}".strip(),
+    )
+
+
+def _near_kind(api_version: str, kind: str) -> str:
+    """Kinds of the same API group first: a plural or another case is the usual slip."""
+    group = [name for version, name in kinds() if version.split("/")[0] == api_version.split("/")[0]]
+    folded = {name.lower(): name for name in group}
+    for form in (kind.lower(), kind.lower().removesuffix("ies") + "y", kind.lower().removesuffix("s")):
+        if form in folded:
+            return f'did you mean "{folded[form]}"?'
+    return did_you_mean(kind, group)
+
+
+def _reads() -> str:
+    by_version: dict[str, list[str]] = {}
+    for version, kind in kinds():
+        by_version.setdefault(version, []).append(kind)
+    parts = [f"{', '.join(names)} ({version})" for version, names in by_version.items()]
+    return f"this version reads {'; '.join(parts)}"
