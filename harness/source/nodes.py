@@ -15,11 +15,14 @@ class ScalarNode:
     Attributes:
         text: The characters, after YAML's own escapes and folding.
         plain: Written without quotes and not as a block, so that YAML readers guess its type.
+        block_indent: For a literal block (`|`): how many columns YAML took off its lines, the first of
+            which stands on the line after `place.line`; None for every other scalar.
     """
 
     text: str
     plain: bool
     place: Place
+    block_indent: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
