@@ -1,0 +1,1 @@
+"""The lab: network namespaces of this machine, netcheck's own reference implementation."""

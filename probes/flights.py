@@ -1,0 +1,488 @@
+"""One class per kind of probe: a flight is one probe on its way, attempt after attempt."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import socket
+import struct
+import time
+from typing import TYPE_CHECKING, Any
+
+from probes import dns, wire
+from probes.errors import classify, watch_errors
+
+if TYPE_CHECKING:
+    from probes.client import Prober, Sink
+
+IN, OUT, ET = select.EPOLLIN, select.EPOLLOUT, select.EPOLLET
+ANSWER_SECONDS = 2.0
+"""How long an accepted connection may keep silent. The path is known to be open by then, so this never makes a
+denial; it only says how long a busy server is waited for."""
+
+_NO_LINGER = struct.pack("ii", 1, 0)
+_SCTP = 132
+_MAX_ANSWER = 1 << 16
+
+
+class Flight:
+    """What all kinds share: who asks, which attempt it is, and how it ends."""
+
+    __slots__ = (
+        "address",
+        "alive",
+        "attempt",
+        "began",
+        "buffer",
+        "deadline",
+        "family",
+        "index",
+        "kind",
+        "lookup",
+        "options",
+        "port",
+        "sink",
+        "sock",
+        "source",
+        "stage",
+        "started",
+        "token",
+    )
+
+    def __init__(self, spec: list[Any], sink: Sink) -> None:
+        self.index, self.source, self.kind, self.address, self.port, self.options = spec
+        self.sink = sink
+        self.family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
+        self.attempt = 0
+        self.began = 0.0
+        self.started = 0.0
+        self.deadline = 0.0
+        self.alive = False
+        self.stage = 0
+        self.buffer = b""
+        self.lookup = ""
+        self.token = ""
+        self.sock: socket.socket | None = None
+
+    def launch(self, prober: Prober) -> None:
+        """Begin the next attempt; the prober has entered the source's namespace."""
+        self.attempt += 1
+        now = time.monotonic()
+        self.began = self.began or now
+        self.started = now
+        self.alive = True
+        self.stage = 0
+        self.buffer = b""
+        self.token = self.sink.token(self.index, self.attempt)
+        try:
+            self.open(prober, now + self.sink.slot)
+        except OSError as trouble:
+            self.fail(prober, trouble.errno or 0)
+
+    def open(self, prober: Prober, deadline: float) -> None:
+        """Open a socket and send the first packet."""
+        raise NotImplementedError
+
+    def ready(self, prober: Prober, events: int) -> None:
+        """The socket has news."""
+        raise NotImplementedError
+
+    def timer(self, prober: Prober) -> None:
+        """The deadline passed without an answer."""
+        prober.finish(self, "timeout")
+
+    def fail(self, prober: Prober, code: int) -> None:
+        """The kernel gave an error."""
+        if code in (errno.EMFILE, errno.ENFILE):
+            prober.crowded(self)
+            return
+        kind, detail, by = classify(code, self.sock)
+        prober.finish(self, kind, detail, by)
+
+    def pending_error(self) -> int:
+        """The socket's error, cleared by reading."""
+        assert self.sock is not None
+        return self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+
+    def local(self) -> str:
+        """`address:port` that the attempt left from; empty when it has no socket."""
+        if self.sock is None:
+            return ""
+        try:
+            name = self.sock.getsockname()
+        except OSError:
+            return ""
+        return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
+
+    def close(self) -> None:
+        """Close without TIME_WAIT, so that no port stays taken."""
+        if self.sock is not None:
+            if self.stage:
+                with contextlib.suppress(OSError):
+                    self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+            self.sock.close()
+            self.sock = None
+        self.alive = False
+
+
+class StreamFlight(Flight):
+    """TCP or SCTP: connect, send the token, read it back with the server's name."""
+
+    __slots__ = ()
+
+    def open(self, prober: Prober, deadline: float) -> None:
+        """Start to connect."""
+        protocol = _SCTP if self.kind == "sctp" else 0
+        sock = socket.socket(self.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK, protocol)
+        self.sock = sock
+        watch_errors(sock)
+        code = sock.connect_ex((self.address, self.port))
+        if code not in (0, errno.EINPROGRESS):
+            self.fail(prober, code)
+            return
+        prober.watch(self, IN | OUT | ET, deadline)
+
+    def request(self) -> bytes:
+        """The bytes to send once connected."""
+        return wire.TOKEN_PREFIX + self.token.encode() + b"\n"
+
+    def ready(self, prober: Prober, events: int) -> None:
+        """Connected, answered or broken."""
+        sock = self.sock
+        assert sock is not None
+        if self.stage == 0:
+            try:
+                sock.send(self.request())
+            except BlockingIOError:
+                return
+            except OSError as trouble:
+                self.fail(prober, trouble.errno or 0)
+                return
+            self.stage = 1
+            prober.until(self, time.monotonic() + max(ANSWER_SECONDS, self.sink.slot))
+            if not events & IN:
+                return
+        try:
+            while True:
+                data = sock.recv(4096)
+                if not data:
+                    self.closed(prober)
+                    return
+                self.buffer += data
+                if self.complete(prober):
+                    return
+                if len(self.buffer) > _MAX_ANSWER:
+                    prober.finish(self, "error", "answer longer than 64 kB")
+                    return
+        except BlockingIOError:
+            return
+        except OSError as trouble:
+            self.fail(prober, trouble.errno or 0)
+
+    def complete(self, prober: Prober) -> bool:
+        """Whether the answer is whole; then the flight has ended."""
+        line, found, _ = self.buffer.partition(b"\n")
+        if not found:
+            return False
+        matches, served_by = read_echo(line, self.token)
+        if matches:
+            prober.finish(self, "connected", token=True, served_by=served_by)
+        else:
+            prober.finish(self, "error", "the answer is not from a netcheck listener")
+        return True
+
+    def closed(self, prober: Prober) -> None:
+        """The server closed before its answer was whole."""
+        prober.finish(self, "reset", "closed without an answer")
+
+    def timer(self, prober: Prober) -> None:
+        """No SYN-ACK, or no answer after it."""
+        if self.stage:
+            prober.finish(self, "error", "connected, but no answer came back")
+        else:
+            prober.finish(self, "timeout")
+
+
+def read_echo(line: bytes, token: str) -> tuple[bool, str]:
+    """Whether an echo answers `token`, and who sent it."""
+    parts = line.split(b" ", 2)
+    if len(parts) < 3 or parts[0] + b" " != wire.TOKEN_PREFIX or parts[1] != token.encode():
+        return False, ""
+    return True, parts[2].decode("utf-8", "replace").strip()
+
+
+class HttpFlight(StreamFlight):
+    """HTTP/1.1: one request; the server's answer carries the token, a proxy's does not."""
+
+    __slots__ = ()
+
+    def request(self) -> bytes:
+        """Request line, headers and body."""
+        options = self.options
+        literal = f"[{self.address}]" if ":" in self.address else self.address
+        host = options.get("host") or f"{literal}:{self.port}"
+        body = (options.get("body") or "").encode()
+        lines = [f"{options['method']} {options['path']} HTTP/1.1", f"Host: {host}"]
+        lines += [f"{key}: {value}" for key, value in options.get("headers", ())]
+        lines += [f"{wire.TOKEN_HEADER}: {self.token}", "Connection: close"]
+        if body or options["method"] in ("POST", "PUT", "PATCH"):
+            lines.append(f"Content-Length: {len(body)}")
+        return "\r\n".join([*lines, "", ""]).encode() + body
+
+    def complete(self, prober: Prober) -> bool:
+        """Whether the header is whole."""
+        head, found, _ = self.buffer.partition(b"\r\n\r\n")
+        if not found:
+            return False
+        status, *fields = head.decode("latin-1").split("\r\n")
+        parts = status.split(" ", 2)
+        if len(parts) < 2 or not parts[0].startswith("HTTP/1.") or not parts[1].isdigit():
+            prober.finish(self, "error", "the answer is not HTTP")
+            return True
+        headers = {
+            key.strip().lower(): value.strip() for key, _, value in (item.partition(":") for item in fields)
+        }
+        prober.finish(
+            self,
+            "http",
+            parts[1],
+            token=headers.get(wire.TOKEN_HEADER.lower()) == self.token,
+            served_by=headers.get(wire.SERVER_HEADER.lower(), ""),
+        )
+        return True
+
+
+class DatagramFlight(Flight):
+    """UDP: send the token, again after half the time, and read it back."""
+
+    __slots__ = ("_resend",)
+
+    def open(self, prober: Prober, deadline: float) -> None:
+        """Send the first datagram."""
+        sock = socket.socket(self.family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self.sock = sock
+        watch_errors(sock)
+        prober.bind_fresh(sock, self.source)
+        sock.connect((self.address, self.port))
+        sock.send(self.payload())
+        self._resend = True
+        now = time.monotonic()
+        prober.watch(self, IN, now + (deadline - now) / 2)
+
+    def payload(self) -> bytes:
+        """The datagram."""
+        return wire.TOKEN_PREFIX + self.token.encode() + b"\n"
+
+    def ready(self, prober: Prober, events: int) -> None:
+        """A datagram or an ICMP error arrived."""
+        assert self.sock is not None
+        try:
+            data = self.sock.recv(1 << 16)
+        except BlockingIOError:
+            return
+        except OSError as trouble:
+            self.fail(prober, trouble.errno or 0)
+            return
+        self.answer(prober, data)
+
+    def answer(self, prober: Prober, data: bytes) -> None:
+        """Read one datagram."""
+        matches, served_by = read_echo(data, self.token)
+        if matches:
+            prober.finish(self, "connected", token=True, served_by=served_by)
+
+    def timer(self, prober: Prober) -> None:
+        """Half the time is over: send again; all of it: the probe timed out."""
+        if not self._resend or self.sock is None:
+            prober.finish(self, "timeout")
+            return
+        self._resend = False
+        try:
+            self.sock.send(self.payload())
+        except OSError as trouble:
+            self.fail(prober, trouble.errno or 0)
+            return
+        prober.until(self, time.monotonic() + self.sink.slot / 2)
+
+
+class IcmpFlight(DatagramFlight):
+    """ICMP echo through a datagram socket, which needs no privilege but the ping group range."""
+
+    __slots__ = ()
+
+    def open(self, prober: Prober, deadline: float) -> None:
+        """Send the first echo request."""
+        protocol = socket.IPPROTO_ICMPV6 if self.family == socket.AF_INET6 else socket.IPPROTO_ICMP
+        sock = socket.socket(self.family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, protocol)
+        self.sock = sock
+        watch_errors(sock)
+        sock.connect((self.address, 0))
+        sock.send(self.payload())
+        self._resend = True
+        now = time.monotonic()
+        prober.watch(self, IN, now + (deadline - now) / 2)
+
+    def payload(self) -> bytes:
+        """An echo request; the kernel fills in identifier and checksum."""
+        kind = 128 if self.family == socket.AF_INET6 else 8
+        return struct.pack(">BBHHH", kind, 0, 0, 0, self.attempt) + self.token.encode()
+
+    def answer(self, prober: Prober, data: bytes) -> None:
+        """An echo reply with our token."""
+        if data[8:] == self.token.encode():
+            prober.finish(self, "connected", token=True)
+
+
+class DnsFlight(DatagramFlight):
+    """One DNS question, or one per name of a search list until one has answers; TCP when cut or asked for."""
+
+    __slots__ = ("_id", "_name", "_tcp")
+
+    def open(self, prober: Prober, deadline: float) -> None:
+        """Ask for the first name."""
+        self._name = 0
+        self._tcp = bool(self.options.get("tcp"))
+        self._ask(prober, deadline)
+
+    def _ask(self, prober: Prober, deadline: float) -> None:
+        if self.sock is not None:
+            prober.unwatch(self)
+            self.sock.close()
+        self._id = int.from_bytes(os.urandom(2), "big")
+        self.buffer = b""
+        self.stage = 0
+        kind = socket.SOCK_STREAM if self._tcp else socket.SOCK_DGRAM
+        sock = socket.socket(self.family, kind | socket.SOCK_NONBLOCK)
+        self.sock = sock
+        watch_errors(sock)
+        if self._tcp:
+            self._resend = False
+            code = sock.connect_ex((self.address, self.port))
+            if code not in (0, errno.EINPROGRESS):
+                self.fail(prober, code)
+                return
+            prober.watch(self, IN | OUT | ET, deadline)
+            return
+        self._resend = True
+        prober.bind_fresh(sock, self.source)
+        sock.connect((self.address, self.port))
+        sock.send(self.payload())
+        now = time.monotonic()
+        prober.watch(self, IN, now + (deadline - now) / 2)
+
+    def payload(self) -> bytes:
+        """The question."""
+        name = self.options["names"][self._name]
+        return dns.query(self._id, name, dns.TYPES[self.options["type"]])
+
+    def ready(self, prober: Prober, events: int) -> None:
+        """News on the UDP or TCP socket."""
+        if not self._tcp:
+            super().ready(prober, events)
+            return
+        assert self.sock is not None
+        try:
+            if self.stage == 0:
+                payload = self.payload()
+                self.sock.send(struct.pack(">H", len(payload)) + payload)
+                self.stage = 1
+                prober.until(self, time.monotonic() + max(ANSWER_SECONDS, self.sink.slot))
+            while True:
+                data = self.sock.recv(1 << 16)
+                if not data:
+                    prober.finish(self, "reset", "closed without an answer")
+                    return
+                self.buffer += data
+                if len(self.buffer) >= 2 and len(self.buffer) >= 2 + int.from_bytes(self.buffer[:2], "big"):
+                    self.answer(prober, self.buffer[2 : 2 + int.from_bytes(self.buffer[:2], "big")])
+                    return
+        except BlockingIOError:
+            return
+        except OSError as trouble:
+            self.fail(prober, trouble.errno or 0)
+
+    def answer(self, prober: Prober, data: bytes) -> None:
+        """Read one message; others than the one asked for are ignored."""
+        try:
+            message = dns.parse(data)
+        except dns.DnsError as trouble:
+            prober.finish(self, "error", f"malformed DNS answer: {trouble}")
+            return
+        if message.id != self._id or not message.flags & dns.FLAG_RESPONSE:
+            return
+        if message.truncated and not self._tcp:
+            self._tcp = True
+            self._ask(prober, time.monotonic() + self.sink.slot)
+            return
+        last = self._name == len(self.options["names"]) - 1
+        if not last and (message.rcode == "NXDOMAIN" or (message.rcode == "NOERROR" and not message.answers)):
+            self._name += 1
+            self._tcp = bool(self.options.get("tcp"))
+            self._ask(prober, time.monotonic() + self.sink.slot)
+            return
+        self.resolved(prober, message)
+
+    def resolved(self, prober: Prober, message: dns.Message) -> None:
+        """The last answer is in."""
+        self.lookup = " ".join(item.data for item in message.answers[:4])
+        prober.finish(self, "dns", message.rcode, token=True)
+
+    def timer(self, prober: Prober) -> None:
+        """As for UDP; over TCP the deadline is final."""
+        if self._tcp and self.stage:
+            prober.finish(self, "error", "connected, but no answer came back")
+        elif self._tcp:
+            prober.finish(self, "timeout")
+        else:
+            super().timer(prober)
+
+
+class HostFlight(DnsFlight):
+    """Resolve a name first, then connect to its first address, as applications do."""
+
+    __slots__ = ()
+
+    def resolved(self, prober: Prober, message: dns.Message) -> None:
+        """Go on to the connection, as a flight of its own that reports under this one's index."""
+        addresses = message.addresses
+        if message.rcode != "NOERROR" or not addresses:
+            detail = message.rcode if message.rcode != "NOERROR" else "NODATA"
+            prober.finish(self, "dns", detail, token=True)
+            return
+        spec = [
+            self.index,
+            self.source,
+            self.options["kind"],
+            addresses[0],
+            self.options["port"],
+            self.options,
+        ]
+        follower = make_flight(spec, self.sink)
+        follower.lookup = f"{message.rcode} {addresses[0]}"
+        follower.began = self.began
+        prober.hand_over(self, follower)
+
+
+_KINDS: dict[str, type[Flight]] = {
+    "tcp": StreamFlight,
+    "sctp": StreamFlight,
+    "http": HttpFlight,
+    "udp": DatagramFlight,
+    "icmp": IcmpFlight,
+    "dns": DnsFlight,
+    "host": HostFlight,
+}
+
+
+def make_flight(spec: list[Any], sink: Sink) -> Flight:
+    """The flight for one plan entry.
+
+    Raises:
+        ValueError: The kind of the probe is not known.
+    """
+    kind = _KINDS.get(spec[2])
+    if kind is None:
+        raise ValueError(f"unknown kind of probe: {spec[2]!r}")
+    return kind(spec, sink)

@@ -1,0 +1,262 @@
+"""The listeners: token echo on TCP, UDP and SCTP, HTTP/1.1 on every TCP port; every arrival is a receipt."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+from typing import Any, Callable
+
+from probes import wire
+
+BACKLOG = 65535
+_SCTP = 132
+_MAX_REQUEST = 1 << 16
+
+Answer = Callable[[bytes, str, bool], "bytes | None"]
+"""A datagram or framed message, the peer's address, whether it came by TCP → what to answer, or None."""
+
+
+class Receipts:
+    """Tokens that arrived, counted per sweep and probe."""
+
+    def __init__(self) -> None:
+        self._counts: dict[int, dict[int, int]] = {}
+
+    def note(self, text: str) -> bool:
+        """Count an arrival; False when `text` is no token."""
+        parts = wire.parse_token(text)
+        if parts is None:
+            return False
+        _, sweep, index, _ = parts
+        counts = self._counts.setdefault(sweep, {})
+        counts[index] = counts.get(index, 0) + 1
+        return True
+
+    def take(self, sweep: int) -> dict[int, int]:
+        """Arrivals of one sweep by index of the probe; they are forgotten here."""
+        return self._counts.pop(sweep, {})
+
+
+class _Connection:
+    __slots__ = ("buffer", "listener", "sock")
+
+    def __init__(self, sock: socket.socket, listener: _Listener) -> None:
+        self.sock = sock
+        self.listener = listener
+        self.buffer = b""
+
+    def ready(self, server: Server, events: int) -> None:
+        try:
+            data = self.sock.recv(8192)
+        except BlockingIOError:
+            return
+        except OSError:
+            server.hang_up(self)
+            return
+        if not data:
+            server.hang_up(self)
+            return
+        self.buffer += data
+        answer, keep = self._answer(server)
+        if answer:
+            with contextlib.suppress(OSError):
+                self.sock.send(answer)
+        if not keep or len(self.buffer) > _MAX_REQUEST:
+            server.hang_up(self)
+
+    def _answer(self, server: Server) -> tuple[bytes, bool]:
+        if self.listener.answer is not None and not self.buffer.startswith(wire.TOKEN_PREFIX):
+            return self._framed(self.listener.answer)
+        if self.buffer.startswith(wire.TOKEN_PREFIX[: len(self.buffer)]):
+            out = b""
+            while b"\n" in self.buffer:
+                line, _, self.buffer = self.buffer.partition(b"\n")
+                token = line[len(wire.TOKEN_PREFIX) :].decode("latin-1")
+                if not server.receipts.note(token):
+                    return out, False
+                out += _echo(token, self.listener.identity)
+            return out, True
+        head, found, rest = self.buffer.partition(b"\r\n\r\n")
+        if not found:
+            return b"", True
+        return self._http(server, head.decode("latin-1"), rest)
+
+    def _framed(self, answer: Answer) -> tuple[bytes, bool]:
+        out = b""
+        while len(self.buffer) >= 2:
+            size = int.from_bytes(self.buffer[:2], "big")
+            if len(self.buffer) < 2 + size:
+                break
+            message, self.buffer = self.buffer[2 : 2 + size], self.buffer[2 + size :]
+            reply = answer(message, "", True)
+            if reply is None:
+                return out, False
+            out += len(reply).to_bytes(2, "big") + reply
+        return out, True
+
+    def _http(self, server: Server, head: str, rest: bytes) -> tuple[bytes, bool]:
+        lines = head.split("\r\n")
+        request = lines[0].split(" ")
+        headers = {
+            key.strip().lower(): value.strip()
+            for key, _, value in (line.partition(":") for line in lines[1:])
+        }
+        if len(request) != 3 or not request[2].startswith("HTTP/1."):
+            return b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", False
+        length = headers.get("content-length", "0")
+        if length.isdigit() and len(rest) < min(int(length), _MAX_REQUEST):
+            return b"", True
+        token = headers.get(wire.TOKEN_HEADER.lower(), "")
+        known = server.receipts.note(token)
+        body = f"{request[0]} {request[1]}\n" if request[0] != "HEAD" else ""
+        close = headers.get("connection", "").lower() == "close"
+        fields = [
+            "HTTP/1.1 200 OK",
+            "Content-Type: text/plain; charset=utf-8",
+            f"Content-Length: {len(body.encode('latin-1', 'replace'))}",
+            f"{wire.SERVER_HEADER}: {self.listener.identity}",
+        ]
+        if known:
+            fields.append(f"{wire.TOKEN_HEADER}: {token}")
+        fields.append(f"Connection: {'close' if close else 'keep-alive'}")
+        self.buffer = rest[int(length) if length.isdigit() else 0 :]
+        return "\r\n".join([*fields, "", body]).encode("latin-1", "replace"), not close
+
+
+def _echo(token: str, identity: str) -> bytes:
+    return wire.TOKEN_PREFIX + f"{token} {identity}\n".encode()
+
+
+class _Listener:
+    __slots__ = ("answer", "identity", "sock", "stream")
+
+    def __init__(self, sock: socket.socket, identity: str, stream: bool, answer: Answer | None) -> None:
+        self.sock = sock
+        self.identity = identity
+        self.stream = stream
+        self.answer = answer
+
+    def ready(self, server: Server, events: int) -> None:
+        if self.stream:
+            self._accept(server)
+        else:
+            self._datagrams(server)
+
+    def _accept(self, server: Server) -> None:
+        for _ in range(256):
+            try:
+                sock, _ = self.sock.accept()
+            except OSError:
+                return
+            sock.setblocking(False)
+            connection = _Connection(sock, self)
+            server.connect(connection)
+
+    def _datagrams(self, server: Server) -> None:
+        for _ in range(256):
+            try:
+                data, peer = self.sock.recvfrom(1 << 16)
+            except OSError:
+                return
+            if data.startswith(wire.TOKEN_PREFIX):
+                token = data[len(wire.TOKEN_PREFIX) :].strip().decode("latin-1")
+                reply = _echo(token, self.identity) if server.receipts.note(token) else None
+            elif self.answer is not None:
+                reply = self.answer(data, peer[0], False)
+            else:
+                reply = None
+            if reply is not None:
+                with contextlib.suppress(OSError):
+                    self.sock.sendto(reply, peer)
+
+
+class Server:
+    """All listeners of one process, in one epoll loop.
+
+    Args:
+        epoll: The loop's epoll; the owner polls it and hands events to `ready`.
+    """
+
+    def __init__(self, epoll: select.epoll) -> None:
+        self.receipts = Receipts()
+        self._epoll = epoll
+        self._watched: dict[int, _Listener | _Connection] = {}
+
+    def listen(
+        self,
+        identity: str,
+        addresses: list[str],
+        ports: list[tuple[int, str]],
+        answer: Answer | None = None,
+    ) -> None:
+        """Open listeners; the caller has entered the right namespace.
+
+        Args:
+            identity: What the listeners call themselves in answers: the pod's id.
+            addresses: Addresses to bind, each to every port.
+            ports: Port numbers with `TCP`, `UDP` or `SCTP`.
+            answer: Answers what is neither a token nor HTTP, such as DNS.
+
+        Raises:
+            OSError: A port could not be bound; its text names it.
+        """
+        for address in addresses:
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            for port, protocol in ports:
+                stream = protocol != "UDP"
+                kind = socket.SOCK_STREAM if stream else socket.SOCK_DGRAM
+                sock = socket.socket(family, kind | socket.SOCK_NONBLOCK, _SCTP if protocol == "SCTP" else 0)
+                try:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    if family == socket.AF_INET6:
+                        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                    sock.bind((address, port))
+                    if stream:
+                        sock.listen(BACKLOG)
+                except OSError as trouble:
+                    sock.close()
+                    raise OSError(
+                        trouble.errno,
+                        f"{identity} cannot listen on {address} port {port}/{protocol}: {trouble.strerror}",
+                    ) from trouble
+                self._watch(_Listener(sock, identity, stream, answer))
+
+    def close(self, identity: str) -> None:
+        """Close all listeners and connections of one identity."""
+        for watched in list(self._watched.values()):
+            owner = watched.listener if isinstance(watched, _Connection) else watched
+            if owner.identity == identity:
+                self._forget(watched)
+
+    def owns(self, fileno: int) -> bool:
+        """Whether the descriptor belongs to a listener or connection."""
+        return fileno in self._watched
+
+    def ready(self, fileno: int, events: int) -> None:
+        """Serve one descriptor."""
+        watched = self._watched.get(fileno)
+        if watched is not None:
+            watched.ready(self, events)
+
+    def connect(self, connection: _Connection) -> None:
+        """A connection was accepted; what it already sent is read at once."""
+        self._watch(connection)
+        connection.ready(self, select.EPOLLIN)
+
+    def hang_up(self, connection: _Connection) -> None:
+        """Close one connection."""
+        self._forget(connection)
+
+    def _watch(self, watched: _Listener | _Connection) -> None:
+        self._watched[watched.sock.fileno()] = watched
+        self._epoll.register(watched.sock.fileno(), select.EPOLLIN)
+
+    def _forget(self, watched: _Listener | _Connection) -> None:
+        if self._watched.pop(watched.sock.fileno(), None) is not None:
+            watched.sock.close()
+
+
+def listeners_from(message: dict[str, Any]) -> list[tuple[int, str]]:
+    """The `ports` of a `listen` message."""
+    return [(int(port), str(protocol)) for port, protocol in message["ports"]]

@@ -1,0 +1,101 @@
+"""Tokens and JSON lines: what the prober, the listeners and their masters say to each other.
+
+The messages are documented in PROTOCOL.md.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import Any
+
+TOKEN_PREFIX = b"nc1 "
+"""First bytes of a token echo, on TCP, UDP and SCTP alike; anything else on TCP is read as HTTP."""
+
+TOKEN_HEADER = "X-Netcheck-Token"  # noqa: S105 - a header's name
+"""HTTP header that carries the token, in requests and in answers."""
+
+SERVER_HEADER = "X-Netcheck-Server"
+"""HTTP header that says which pod answered."""
+
+MAX_TOKEN = 120
+
+
+def token(nonce: str, sweep: int, index: int, attempt: int) -> str:
+    """A token that no other attempt of any run carries."""
+    return f"{nonce}.{sweep}.{index}.{attempt}"
+
+
+def parse_token(text: str) -> tuple[str, int, int, int] | None:
+    """The parts of a token, or None when `text` is not one."""
+    parts = text.split(".")
+    if len(parts) != 4 or len(text) > MAX_TOKEN:
+        return None
+    try:
+        return parts[0], int(parts[1]), int(parts[2]), int(parts[3])
+    except ValueError:
+        return None
+
+
+class Channel:
+    """JSON lines over a non-blocking stream socket, for use in an event loop.
+
+    Namespaces travel beside the lines as file descriptors (SCM_RIGHTS); they queue up in `fds` in the order
+    in which they were sent, and the line that needs them says how many belong to it.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        sock.setblocking(False)
+        self.fds: list[int] = []
+        self.closed = False
+        self._in = bytearray()
+        self._out = bytearray()
+
+    def fileno(self) -> int:
+        """The socket's descriptor."""
+        return self.sock.fileno()
+
+    @property
+    def backlog(self) -> bool:
+        """Whether bytes wait for the other side to read."""
+        return bool(self._out)
+
+    def receive(self) -> list[dict[str, Any]]:
+        """All lines that have arrived; sets `closed` at end of stream."""
+        while True:
+            try:
+                data, fds, _, _ = socket.recv_fds(self.sock, 1 << 18, 250)
+            except (BlockingIOError, InterruptedError):
+                break
+            except OSError:
+                self.closed = True
+                break
+            self.fds.extend(fds)
+            if not data:
+                self.closed = True
+                break
+            self._in += data
+        if b"\n" not in self._in:
+            return []
+        *lines, rest = bytes(self._in).split(b"\n")
+        self._in = bytearray(rest)
+        return [json.loads(line) for line in lines if line]
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Queue one line and write as much as the other side takes."""
+        self._out += json.dumps(message, separators=(",", ":")).encode() + b"\n"
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what waits, as far as the other side takes it."""
+        while self._out:
+            try:
+                sent = self.sock.send(self._out[: 1 << 18])
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                self.closed = True
+                self._out.clear()
+                return
+            del self._out[:sent]
