@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from harness.dialects.connection import Connection, Ruling
 from harness.model.policy import Policy
-from harness.model.rules import Stage
+from harness.model.rules import Direction, Stage
 from harness.model.topology import Topology
 from harness.source.diagnostics import Problems
 from harness.source.nodes import MappingNode
@@ -40,5 +41,21 @@ class Dialect(Protocol):
         """Turn this dialect's policies into neutral stages, for the pods and labels of `topology`.
 
         Stages are independent of verdicts: nothing is evaluated here.
+        """
+        ...
+
+    def evaluate(
+        self, policies: Sequence[Policy], topology: Topology, direction: Direction, connection: Connection
+    ) -> Ruling | None:
+        """Decide one direction of one connection on paper, without the compiled stages.
+
+        Args:
+            policies: Policies of this dialect only.
+            topology: The world with the labels as they are now.
+            direction: The side that is asked.
+            connection: What is to be decided, after services are translated.
+
+        Returns:
+            The ruling, or None when no policy of this dialect has a say.
         """
         ...

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from harness.dialects.base import Dialect
+from harness.dialects.kubernetes import Kubernetes
 from harness.model.policy import Policy
 from harness.model.rules import Stage
 from harness.model.topology import Topology
 from harness.source.diagnostics import Problems, did_you_mean
 from harness.source.nodes import MappingNode, ScalarNode
 
-DIALECTS: Mapping[str, Dialect] = MappingProxyType({})
+DIALECTS: Mapping[str, Dialect] = MappingProxyType({dialect.name: dialect for dialect in (Kubernetes(),)})
 """Every dialect by name, in the order in which their stages stand."""
 
 _DECLARED_ELSEWHERE = {

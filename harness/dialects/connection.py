@@ -1,0 +1,88 @@
+"""One connection on paper, and what the policies of a dialect say about it."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from enum import StrEnum
+
+from harness.model.probe import SourceKind
+from harness.model.rules import Direction, Origin
+from harness.model.topology import Family, Protocol
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class Answer(StrEnum):
+    """What paper can say; `undefined` = the specification leaves it open, or the files do not tell."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+    UNDEFINED = "undefined"
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """One end of a connection.
+
+    Attributes:
+        name: `ns/pod`, a node's letter or an external's name.
+        node: Letter of the node that it is or runs on; None when the files do not say.
+        address: Known of externals only: pods and nodes get theirs from the cluster.
+    """
+
+    kind: SourceKind
+    name: str
+    node: str | None = None
+    address: Address | None = None
+
+    def __str__(self) -> str:
+        return self.name if self.kind is SourceKind.POD else f"{self.kind}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A connection as policies see it: after services are translated (semantics.md 3.1 no. 10).
+
+    Attributes:
+        port: Of the destination; 0 for ICMP.
+        looped: Source and destination are one pod, but the way leads through a Service.
+    """
+
+    source: End
+    destination: End
+    protocol: Protocol
+    port: int
+    family: Family = Family.IPV4
+    looped: bool = False
+
+    def subject(self, direction: Direction) -> End:
+        """The end whose policies decide in `direction`."""
+        return self.source if direction is Direction.EGRESS else self.destination
+
+    def peer(self, direction: Direction) -> End:
+        """The other end."""
+        return self.destination if direction is Direction.EGRESS else self.source
+
+    @property
+    def to_itself(self) -> bool:
+        """Whether a pod talks to itself directly, which no policy can block (semantics.md 3.1 no. 11)."""
+        same = self.source.kind is SourceKind.POD and self.source == self.destination
+        return same and not self.looped
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What one dialect says about one direction of a connection.
+
+    Attributes:
+        reason: One sentence without a full stop.
+        deciding: For `allow` the rules that match, for `deny` the policies that isolate the pod, for
+            `undefined` the rules on which it depends.
+        open_point: Key of `OPEN_POINTS` when the specification leaves the answer open.
+    """
+
+    answer: Answer
+    reason: str
+    deciding: tuple[Origin, ...] = ()
+    open_point: str | None = None

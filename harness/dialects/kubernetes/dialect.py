@@ -1,0 +1,36 @@
+"""The dialect's door."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.dialects.connection import Connection, Ruling
+from harness.dialects.kubernetes import compile as compiler
+from harness.dialects.kubernetes import evaluate as evaluator
+from harness.dialects.kubernetes import parse as parser
+from harness.model.policy import Policy
+from harness.model.rules import Direction, Stage
+from harness.model.topology import Topology
+from harness.source.diagnostics import Problems
+from harness.source.nodes import MappingNode
+
+
+class Kubernetes:
+    """NetworkPolicy of `networking.k8s.io/v1` (semantics.md 3.1)."""
+
+    name = "kubernetes"
+    kinds = frozenset({("networking.k8s.io/v1", "NetworkPolicy")})
+
+    def parse(self, document: MappingNode, namespace: str, problems: Problems) -> Policy | None:
+        """See `harness.dialects.base.Dialect.parse`."""
+        return parser.parse(document, namespace, problems)
+
+    def compile(self, policies: Sequence[Policy], topology: Topology) -> tuple[Stage, ...]:
+        """See `harness.dialects.base.Dialect.compile`."""
+        return compiler.compile_policies(policies, topology)
+
+    def evaluate(
+        self, policies: Sequence[Policy], topology: Topology, direction: Direction, connection: Connection
+    ) -> Ruling | None:
+        """See `harness.dialects.base.Dialect.evaluate`."""
+        return evaluator.evaluate(policies, topology, direction, connection)

@@ -1,0 +1,151 @@
+"""The answer on paper: egress of the source AND ingress of the destination (semantics.md 3.1 no. 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from harness.dialects.connection import Answer, Connection, End, Ruling
+from harness.dialects.registry import DIALECTS
+from harness.model.builtin import DNS_POD, with_builtins
+from harness.model.policy import Policy
+from harness.model.probe import Probe, SourceKind
+from harness.model.rules import OPEN_POINTS, Direction, Origin
+from harness.model.topology import Topology
+from harness.oracle.paths import Leg, Path, UndecidedError, legs
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the oracle says of one probe.
+
+    Attributes:
+        verdict: `allow`, `deny` (whether by drop or reject, paper does not know) or `undefined`.
+        reason: One sentence without a full stop.
+        deciding: Rules that allow, policies that isolate, or rules on which an undefined verdict depends.
+        direction: The side that denies or leaves it open; None when both allow.
+        open_point: Key of `OPEN_POINTS` when the specification leaves the verdict open.
+        trace: What was asked and answered, one line each.
+    """
+
+    verdict: Answer
+    reason: str
+    deciding: tuple[Origin, ...] = ()
+    direction: Direction | None = None
+    open_point: str | None = None
+    trace: tuple[str, ...] = ()
+
+
+def predict(step_topology: Topology, policies: Sequence[Policy], probe: Probe) -> Prediction:
+    """Decide one probe on paper.
+
+    Args:
+        step_topology: The world as it is in the step.
+        policies: All policies in force, of any dialect.
+        probe: The question.
+    """
+    topology = step_topology if DNS_POD in step_topology.services else with_builtins(step_topology)
+    try:
+        found = legs(probe, topology)
+    except UndecidedError as error:
+        return Prediction(Answer.UNDEFINED, str(error))
+    decided = [_leg(leg, policies, topology, named=len(found) > 1) for leg in found]
+    trace = tuple(line for item in decided for line in item.trace)
+    return replace(_worst(decided), trace=trace)
+
+
+def _worst(predictions: Sequence[Prediction]) -> Prediction:
+    """Everything must be allowed: a deny outranks an undefined, which outranks an allow."""
+    for verdict in (Answer.DENY, Answer.UNDEFINED):
+        for item in predictions:
+            if item.verdict is verdict:
+                return item
+    reasons = tuple(dict.fromkeys(item.reason for item in predictions if item.deciding))
+    deciding = _unique(origin for item in predictions for origin in item.deciding)
+    reason = "; ".join(reasons) or predictions[0].reason
+    return Prediction(Answer.ALLOW, reason, deciding)
+
+
+def _leg(leg: Leg, policies: Sequence[Policy], topology: Topology, *, named: bool) -> Prediction:
+    """All alternatives of a leg must agree; otherwise it depends on which backend is chosen."""
+    decided = [_path(path, policies, topology) for path in leg.paths]
+    trace = tuple(line for item in decided for line in item.trace)
+    verdicts = {item.verdict for item in decided}
+    if len(verdicts) > 1:
+        open_item = next((item for item in decided if item.verdict is Answer.UNDEFINED), None)
+        return open_item or Prediction(
+            Answer.UNDEFINED,
+            "the backends of the service get different answers",
+            _unique(origin for item in decided for origin in item.deciding),
+            trace=trace,
+        )
+    first = decided[0]
+    reason = f"{leg.name}: {first.reason}" if named and first.verdict is not Answer.ALLOW else first.reason
+    deciding = _unique(origin for item in decided for origin in item.deciding)
+    return replace(first, reason=reason, deciding=deciding, trace=trace)
+
+
+def _path(path: Path, policies: Sequence[Policy], topology: Topology) -> Prediction:
+    connection = path.connection
+    sides = []
+    for direction in (Direction.EGRESS, Direction.INGRESS):
+        ruling = _side(path, policies, topology, direction)
+        subject, peer = connection.subject(direction), connection.peer(direction)
+        words = {Direction.EGRESS: "to", Direction.INGRESS: "from"}
+        line = f"{direction} of {subject} {words[direction]} {peer}"
+        port = f"{connection.port}/{connection.protocol}" if connection.port else str(connection.protocol)
+        by = f" ({', '.join(str(origin).strip() for origin in ruling.deciding)})" if ruling.deciding else ""
+        decisive = direction if ruling.answer is not Answer.ALLOW else None
+        sides.append(
+            Prediction(
+                ruling.answer,
+                ruling.reason,
+                ruling.deciding,
+                decisive,
+                ruling.open_point,
+                (f"{line}, port {port}: {ruling.answer}: {ruling.reason}{by}",),
+            )
+        )
+    return replace(_worst(sides), trace=tuple(line for side in sides for line in side.trace))
+
+
+def _side(path: Path, policies: Sequence[Policy], topology: Topology, direction: Direction) -> Ruling:
+    """One direction, with the detours of services that the specification leaves open."""
+    connection = path.connection
+    ruling = _ask(policies, topology, direction, connection)
+    if connection.looped and ruling.answer is Answer.DENY:
+        return _open(ruling, "own-service")
+    if path.entry is None or direction is Direction.EGRESS:
+        return ruling
+    # The node may put its own address in place of the source's (semantics.md 4 no. 9).
+    translated = _ask(policies, topology, direction, replace(connection, source=path.entry))
+    if translated.answer is ruling.answer:
+        return ruling
+    return _open(ruling if ruling.answer is not Answer.ALLOW else translated, "nodeport-source")
+
+
+def _open(ruling: Ruling, point: str) -> Ruling:
+    reason = f"undefined by the specification: {OPEN_POINTS[point]}"
+    return Ruling(Answer.UNDEFINED, reason, ruling.deciding, point)
+
+
+def _ask(
+    policies: Sequence[Policy], topology: Topology, direction: Direction, connection: Connection
+) -> Ruling:
+    """The first dialect that has a say; when none has, nothing stands in the way."""
+    for name, dialect in DIALECTS.items():
+        mine = [policy for policy in policies if policy.dialect == name]
+        ruling = dialect.evaluate(mine, topology, direction, connection) if mine else None
+        if ruling is not None:
+            return ruling
+    return Ruling(Answer.ALLOW, _no_policy(connection.subject(direction), direction))
+
+
+def _no_policy(subject: End, direction: Direction) -> str:
+    if subject.kind is not SourceKind.POD:
+        return f"{subject} is no pod, policies have no say"
+    return f"no policy isolates {subject} for {direction}"
+
+
+def _unique(origins: Iterable[Origin]) -> tuple[Origin, ...]:
+    return tuple(dict.fromkeys(origins))

@@ -1,0 +1,48 @@
+"""Cells that leave their expectation to the oracle get its prediction."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from harness.dialects.connection import Answer
+from harness.model.scenario import Cell, Scenario, Step
+from harness.model.verdict import Expected
+from harness.oracle.predict import predict
+
+_EXPECTED = {
+    Answer.ALLOW: Expected.ALLOW,
+    Answer.DENY: Expected.DENY,
+    Answer.UNDEFINED: Expected.OBSERVE,
+}
+
+
+def resolve(scenario: Scenario) -> Scenario:
+    """The scenario without `oracle` among its expectations; what paper cannot decide is observed."""
+    return replace(scenario, steps=tuple(_step(step) for step in scenario.steps))
+
+
+def _step(step: Step) -> Step:
+    cells = tuple(_cell(cell, step) for cell in step.cells)
+    transition = step.transition
+    if transition:
+        transition = replace(
+            transition,
+            steady=tuple(_cell(cell, step) for cell in transition.steady),
+            cut=tuple(_cell(cell, step) for cell in transition.cut),
+        )
+    return replace(step, cells=cells, transition=transition)
+
+
+def _cell(cell: Cell, step: Step) -> Cell:
+    expectation = cell.expectation
+    if Expected.ORACLE not in (expectation.default, *expectation.backends.values()):
+        return cell
+    predicted = _EXPECTED[predict(step.topology, step.policies, cell.probe).verdict]
+
+    def filled(expected: Expected) -> Expected:
+        return predicted if expected is Expected.ORACLE else expected
+
+    backends = {name: filled(expected) for name, expected in expectation.backends.items()}
+    return replace(
+        cell, expectation=replace(expectation, default=filled(expectation.default), backends=backends)
+    )
