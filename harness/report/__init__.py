@@ -1,0 +1,1 @@
+"""Reports: results in, text out. Knows no cluster and no command line."""

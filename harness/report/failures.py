@@ -1,0 +1,108 @@
+"""What there is to say about a cell that did not pass, the same in every report."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from harness.model.outcome import Observation
+from harness.model.result import Backend, CellResult
+from harness.model.scenario import Scenario
+from harness.model.verdict import Status
+from harness.report.text import clean, count
+
+DEFAULT_CLUSTER = "lab"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Cells of one step that have the same trouble; failures stand alone, equal errors together."""
+
+    step: str
+    cells: tuple[CellResult, ...]
+
+
+def full_id(scenario: str, step: str, cell: str) -> str:
+    """`scenario::step::cell-id`, what `-k` takes to select exactly one cell."""
+    return f"{scenario}::{step}::{cell}"
+
+
+def rerun(scenario: Scenario, step: str, cell: CellResult, backend: Backend) -> str:
+    """The command that measures this cell alone, quoted for a shell."""
+    words = ["netcheck", "run", scenario.place.file]
+    if backend.spec != DEFAULT_CLUSTER:
+        words += ["--cluster", backend.spec]
+    words += ["-k", full_id(scenario.name, step, cell.id)]
+    if any(not char.isprintable() for word in words for char in word):
+        words = [clean(word) for word in words]
+    return shlex.join(words)
+
+
+def headline(result: CellResult) -> str:
+    """One sentence: what was expected and what came instead, or why nothing could be said."""
+    if result.status is Status.FAILED:
+        seen = f"observed {result.verdict}" if result.verdict else "nothing was observed"
+        text = f"expected {result.expected}, {seen}"
+        return f"{text}: {result.reason}" if result.reason else text
+    if result.status is Status.XFAILED:
+        return result.reason or "known deviation"
+    return result.reason or (f"control: {result.control}" if result.control else "could not be measured")
+
+
+def outcome_text(observation: Observation) -> str:
+    """What the prober saw, with who answered and how often it tried."""
+    text = str(observation.outcome)
+    if observation.outcome.served_by:
+        text += f", answered by {observation.outcome.served_by}"
+    if observation.attempts > 1:
+        text += f", after {observation.attempts} attempts"
+    return text
+
+
+def receipt_text(observation: Observation) -> str:
+    """What the destination saw."""
+    if observation.receipts:
+        return "arrived" if observation.receipts == 1 else f"arrived {observation.receipts} times"
+    text = "nothing arrived"
+    if observation.listening is not None:
+        text += ", although the listener was up" if observation.listening else ", and no listener was up"
+    return text
+
+
+def details(scenario: Scenario, step: str, result: CellResult, backend: Backend) -> Iterator[tuple[str, str]]:
+    """Labels and texts in the order in which reports show them; a label may come more than once."""
+    if result.status is Status.ERROR:
+        yield "reason", headline(result)
+    else:
+        yield "expected", str(result.expected)
+        yield "observed", str(result.verdict) if result.verdict else "nothing"
+    if result.observation is not None:
+        yield "outcome", outcome_text(result.observation)
+        yield "receipt", receipt_text(result.observation)
+    if result.reason and result.status is not Status.ERROR:
+        yield "reason", result.reason
+    if result.control:
+        yield "control", result.control
+    for text in result.evidence:
+        yield "evidence", text
+    for text in result.notes:
+        yield "note", text
+    yield "place", str(result.cell.place)
+    yield "rerun", rerun(scenario, step, result, backend)
+
+
+def grouped(step: str, cells: Sequence[CellResult]) -> list[Group]:
+    """Failures one by one, then errors by reason: twenty cells behind one broken pod are one trouble."""
+    groups = [Group(step, (cell,)) for cell in cells if cell.status is Status.FAILED]
+    errors: dict[tuple[str, str], list[CellResult]] = {}
+    for cell in cells:
+        if cell.status is Status.ERROR:
+            errors.setdefault((cell.reason, cell.control), []).append(cell)
+    groups += [Group(step, tuple(same)) for same in errors.values()]
+    return groups
+
+
+def more(number: int) -> str:
+    """`and 3 more cells`."""
+    return f"and {count(number, 'more cell')}"

@@ -1,0 +1,323 @@
+"""The parts of the JSON report; each `…_out` has its `…_in`, and the pair loses nothing that it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.model.outcome import Observation, Outcome, OutcomeKind
+from harness.model.policy import Policy, PolicyRef
+from harness.model.probe import DnsQuery, HttpRequest, Probe, Request, Source, SourceKind, Target, TargetKind
+from harness.model.result import Backend, CellResult
+from harness.model.scenario import Cell, Relabel, Settings, Step, Transition
+from harness.model.topology import Family, Protocol, Topology
+from harness.model.verdict import Expectation, Expected, Known, Status, Verdict
+from harness.source import Place
+
+Json = dict[str, Any]
+In = Mapping[str, Any]
+
+
+def place_out(place: Place) -> Json:
+    """A place; the end is 0 where unknown."""
+    return {
+        "file": place.file,
+        "line": place.line,
+        "column": place.column,
+        "end_line": place.end_line,
+        "end_column": place.end_column,
+    }
+
+
+def place_in(data: In) -> Place:
+    """The inverse of `place_out`."""
+    return Place(data["file"], data["line"], data["column"], data["end_line"], data["end_column"])
+
+
+def backend_out(backend: Backend) -> Json:
+    """The backend; features sorted."""
+    return {
+        "spec": backend.spec,
+        "names": list(backend.names),
+        "versions": dict(backend.versions),
+        "features": sorted(backend.features),
+    }
+
+
+def backend_in(data: In) -> Backend:
+    """The inverse of `backend_out`."""
+    return Backend(data["spec"], tuple(data["names"]), dict(data["versions"]), frozenset(data["features"]))
+
+
+def settings_out(settings: Settings) -> Json:
+    """Times in seconds; null = the cluster's default."""
+    return {
+        "connect_timeout": settings.connect_timeout,
+        "settle": settings.settle,
+        "deadline": settings.deadline,
+    }
+
+
+def settings_in(data: In) -> Settings:
+    """The inverse of `settings_out`."""
+    return Settings(data["connect_timeout"], data["settle"], data["deadline"])
+
+
+def probe_out(probe: Probe) -> Json:
+    """Source, target, family and request."""
+    return {
+        "source": {"kind": str(probe.source.kind), "name": probe.source.name},
+        "target": {
+            "kind": str(probe.target.kind),
+            "name": probe.target.name,
+            "port": probe.target.port,
+            "protocol": str(probe.target.protocol),
+            "port_name": probe.target.port_name,
+        },
+        "family": str(probe.family),
+        "request": _request_out(probe.request),
+    }
+
+
+def probe_in(data: In) -> Probe:
+    """The inverse of `probe_out`."""
+    source, target = data["source"], data["target"]
+    return Probe(
+        Source(SourceKind(source["kind"]), source["name"]),
+        Target(
+            TargetKind(target["kind"]),
+            target["name"],
+            target["port"],
+            Protocol(target["protocol"]),
+            target["port_name"],
+        ),
+        Family(data["family"]),
+        _request_in(data["request"]),
+    )
+
+
+def _request_out(request: Request | None) -> Json | None:
+    if isinstance(request, HttpRequest):
+        return {
+            "kind": "http",
+            "method": request.method,
+            "path": request.path,
+            "headers": [list(header) for header in request.headers],
+            "host": request.host,
+            "body": request.body,
+        }
+    if isinstance(request, DnsQuery):
+        return {
+            "kind": "dns",
+            "name": request.name,
+            "type": request.type,
+            "tcp": request.tcp,
+            "search": request.search,
+        }
+    return None
+
+
+def _request_in(data: In | None) -> Request | None:
+    if data is None:
+        return None
+    if data["kind"] == "http":
+        headers = tuple((name, value) for name, value in data["headers"])
+        return HttpRequest(data["method"], data["path"], headers, data["host"], data["body"])
+    if data["kind"] == "dns":
+        return DnsQuery(data["name"], data["type"], data["tcp"], data["search"])
+    raise ValueError(f"unknown kind of request {data['kind']!r}")
+
+
+def expectation_out(expectation: Expectation) -> Json:
+    """What the author wrote, for every backend."""
+    return {
+        "default": str(expectation.default),
+        "backends": {name: str(verdict) for name, verdict in expectation.backends.items()},
+        "known": [
+            {"backend": item.backend, "verdict": str(item.verdict), "why": item.why}
+            for item in expectation.known
+        ],
+    }
+
+
+def expectation_in(data: In) -> Expectation:
+    """The inverse of `expectation_out`."""
+    return Expectation(
+        Expected(data["default"]),
+        {name: Expected(verdict) for name, verdict in data["backends"].items()},
+        tuple(Known(item["backend"], Expected(item["verdict"]), item["why"]) for item in data["known"]),
+    )
+
+
+def cell_out(cell: Cell) -> Json:
+    """A planned cell."""
+    return {
+        "id": cell.id,
+        "probe": probe_out(cell.probe),
+        "expectation": expectation_out(cell.expectation),
+        "place": place_out(cell.place),
+    }
+
+
+def cell_in(data: In) -> Cell:
+    """The inverse of `cell_out`."""
+    return Cell(
+        data["id"], probe_in(data["probe"]), expectation_in(data["expectation"]), place_in(data["place"])
+    )
+
+
+def result_out(result: CellResult) -> Json:
+    """A measured cell with everything that is known about it."""
+    return {
+        "id": result.id,
+        "status": str(result.status),
+        "expected": str(result.expected),
+        "verdict": None if result.verdict is None else str(result.verdict),
+        "reason": result.reason,
+        "control": result.control,
+        "evidence": list(result.evidence),
+        "notes": list(result.notes),
+        "observation": None if result.observation is None else _observation_out(result.observation),
+        "cell": cell_out(result.cell),
+    }
+
+
+def result_in(data: In) -> CellResult:
+    """The inverse of `result_out`."""
+    return CellResult(
+        id=data["id"],
+        cell=cell_in(data["cell"]),
+        status=Status(data["status"]),
+        expected=Expected(data["expected"]),
+        verdict=None if data["verdict"] is None else Verdict(data["verdict"]),
+        observation=None if data["observation"] is None else _observation_in(data["observation"]),
+        reason=data["reason"],
+        control=data["control"],
+        evidence=tuple(data["evidence"]),
+        notes=tuple(data["notes"]),
+    )
+
+
+def _observation_out(seen: Observation) -> Json:
+    outcome = seen.outcome
+    return {
+        "outcome": {
+            "kind": str(outcome.kind),
+            "detail": outcome.detail,
+            "by": outcome.by,
+            "token": outcome.token,
+            "served_by": outcome.served_by,
+            "lookup": outcome.lookup,
+        },
+        "receipts": seen.receipts,
+        "listening": seen.listening,
+        "attempts": seen.attempts,
+        "seconds": seen.seconds,
+        "expected_servers": list(seen.expected_servers),
+        "open_point": seen.open_point,
+        "source_address": seen.source_address,
+        "destination": seen.destination,
+    }
+
+
+def _observation_in(data: In) -> Observation:
+    outcome = data["outcome"]
+    return Observation(
+        Outcome(
+            OutcomeKind(outcome["kind"]),
+            outcome["detail"],
+            outcome["by"],
+            outcome["token"],
+            outcome["served_by"],
+            outcome["lookup"],
+        ),
+        data["receipts"],
+        data["listening"],
+        data["attempts"],
+        data["seconds"],
+        tuple(data["expected_servers"]),
+        data["open_point"],
+        data["source_address"],
+        data["destination"],
+    )
+
+
+def _ref_out(ref: PolicyRef) -> Json:
+    return {"kind": ref.kind, "namespace": ref.namespace, "name": ref.name}
+
+
+def _policy_out(policy: Policy) -> Json:
+    return {
+        "dialect": policy.dialect,
+        "api_version": policy.api_version,
+        "kind": policy.kind,
+        "namespace": policy.namespace,
+        "name": policy.name,
+        "place": place_out(policy.place),
+    }
+
+
+def _policy_in(data: In) -> Policy:
+    return Policy(
+        data["dialect"],
+        data["api_version"],
+        data["kind"],
+        data["namespace"],
+        data["name"],
+        {},
+        None,
+        place_in(data["place"]),
+    )
+
+
+def step_out(step: Step) -> Json:
+    """A planned step: its changes, the policies then in force, its cells."""
+    transition = step.transition
+    return {
+        "name": step.name,
+        "policies": [_policy_out(item) for item in step.policies],
+        "apply": [_policy_out(item) for item in step.apply],
+        "delete": [_ref_out(item) for item in step.delete],
+        "label": [
+            {"kind": item.kind, "target": item.target, "set": dict(item.set), "unset": list(item.unset)}
+            for item in step.label
+        ],
+        "add": list(step.add),
+        "remove": list(step.remove),
+        "restart": list(step.restart),
+        "cells": [cell_out(cell) for cell in step.cells],
+        "transition": None
+        if transition is None
+        else {
+            "steady": [cell_out(cell) for cell in transition.steady],
+            "cut": [cell_out(cell) for cell in transition.cut],
+            "established": transition.established,
+        },
+    }
+
+
+def step_in(data: In) -> Step:
+    """The inverse of `step_out`."""
+    transition = data["transition"]
+    return Step(
+        name=data["name"],
+        topology=Topology(),
+        policies=tuple(_policy_in(item) for item in data["policies"]),
+        cells=tuple(cell_in(cell) for cell in data["cells"]),
+        apply=tuple(_policy_in(item) for item in data["apply"]),
+        delete=tuple(PolicyRef(item["kind"], item["namespace"], item["name"]) for item in data["delete"]),
+        label=tuple(
+            Relabel(item["kind"], item["target"], dict(item["set"]), tuple(item["unset"]))
+            for item in data["label"]
+        ),
+        add=tuple(data["add"]),
+        remove=tuple(data["remove"]),
+        restart=tuple(data["restart"]),
+        transition=None
+        if transition is None
+        else Transition(
+            tuple(cell_in(cell) for cell in transition["steady"]),
+            tuple(cell_in(cell) for cell in transition["cut"]),
+            transition["established"],
+        ),
+    )

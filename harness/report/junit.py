@@ -1,0 +1,111 @@
+"""JUnit XML: a suite per scenario, a case per cell; wrong verdicts are failures, unmeasured cells errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePath
+from typing import Any
+
+from harness.model.result import Backend, CellResult, RunResult, ScenarioResult
+from harness.model.scenario import Cell, Scenario
+from harness.model.verdict import Status
+from harness.report.failures import details, headline
+from harness.report.text import clean
+
+_LEAST_SECONDS = 0.001
+"""junit-xml leaves out a time of 0, and readers then show the case as never run."""
+
+
+def to_junit(result: RunResult) -> str:
+    """The run as a JUnit document.
+
+    Text is cleaned before junit-xml sees it: the package drops characters that XML cannot hold, and a lone
+    surrogate would make it write a document that no parser reads.
+    """
+    from junit_xml import TestSuite, to_xml_report_string
+
+    suites = [
+        TestSuite(
+            clean(scenario.scenario.name),
+            list(_cases(scenario, result)),
+            timestamp=clean(result.started),
+            file=clean(scenario.scenario.place.file),
+            properties=_properties(result),
+        )
+        for scenario in result.scenarios
+    ]
+    return str(to_xml_report_string(suites, encoding="utf-8"))
+
+
+def classname(scenario: Scenario) -> str:
+    """`scenarios.shop.api-policy`: the file's path without its suffix, then the scenario."""
+    path = PurePath(scenario.place.file)
+    parts = [*path.parts[:-1], path.stem, scenario.name]
+    return clean(".".join(part for part in parts if part not in ("/", ".", "..")))
+
+
+def _properties(result: RunResult) -> dict[str, str]:
+    backend = result.backend
+    found = {"backend": backend.spec, "backend.names": ",".join(backend.names)}
+    found |= dict(backend.versions)
+    found |= {"netcheck": result.version, "revision": result.revision, "run": result.run}
+    return {clean(name): clean(value) for name, value in found.items() if value}
+
+
+def _cases(result: ScenarioResult, run: RunResult) -> Iterator[Any]:
+    measured = {step.name: step.cells for step in result.steps}
+    for step in result.steps:
+        for cell in step.cells:
+            yield _case(result.scenario, step.name, cell, run.backend)
+    for planned in result.scenario.steps:
+        seen = {cell.cell.id for cell in measured.get(planned.name, ())}
+        for item in planned.cells:
+            if item.id not in seen:
+                yield _unmeasured(result, planned.name, item, run)
+    if not result.scenario.cells and (result.error or result.skipped):
+        case = _new(result.scenario, "scenario", result.scenario.place.line)
+        _tell(case, result, run)
+        yield case
+
+
+def _new(scenario: Scenario, name: str, line: int, seconds: float | None = None) -> Any:
+    from junit_xml import TestCase
+
+    elapsed = None if seconds is None else max(seconds, _LEAST_SECONDS)
+    return TestCase(
+        clean(name), classname(scenario), elapsed, file=clean(scenario.place.file), line=str(line)
+    )
+
+
+def _case(scenario: Scenario, step: str, cell: CellResult, backend: Backend) -> Any:
+    seconds = cell.observation.seconds if cell.observation else None
+    case = _new(scenario, f"{step}::{cell.id}", cell.cell.place.line, seconds)
+    message = clean(headline(cell))
+    text = "\n".join(f"{label:<9} {clean(value)}" for label, value in details(scenario, step, cell, backend))
+    if cell.status is Status.FAILED:
+        case.add_failure_info(message, text, "wrong-verdict")
+    elif cell.status is Status.ERROR:
+        case.add_error_info(message, text, "not-measured")
+    elif cell.status in (Status.SKIPPED, Status.XFAILED):
+        case.add_skipped_info(message, text)
+    elif cell.notes:
+        case.stdout = "\n".join(clean(note) for note in cell.notes)
+    return case
+
+
+def _unmeasured(result: ScenarioResult, step: str, cell: Cell, run: RunResult) -> Any:
+    case = _new(result.scenario, f"{step}::{cell.id}", cell.place.line)
+    _tell(case, result, run)
+    return case
+
+
+def _tell(case: Any, result: ScenarioResult, run: RunResult) -> None:
+    """Why a cell has no result: its scenario was skipped or broke, or the run was stopped."""
+    if result.error:
+        case.add_error_info(clean(result.error), clean(result.error), "not-measured")
+    elif result.skipped:
+        case.add_skipped_info(clean(result.skipped))
+    elif run.interrupted:
+        case.add_skipped_info("the run was interrupted")
+    else:
+        case.add_error_info("not measured", "the engine gave no result for this cell", "not-measured")

@@ -1,0 +1,51 @@
+"""The terminal report while a run goes on: every scenario as soon as it and those before it are done."""
+
+from __future__ import annotations
+
+from harness.engine.events import Event, RunFinished, RunStarted, ScenarioFinished
+from harness.model.result import Backend, ScenarioResult
+from harness.report.printer import Printer
+from harness.report.progress import Progress
+from harness.report.terminal import Style, names_width, render_scenario, render_summary
+
+
+class LiveReport:
+    """Listens to the engine and prints; scenarios come in the order of the plan, whatever finishes first."""
+
+    def __init__(
+        self, printer: Printer, progress: Progress, *, verbose: bool = False, quiet: bool = False
+    ) -> None:
+        self._printer = printer
+        self._progress = progress
+        self._style = Style(printer.columns, verbose, quiet)
+        self._backend: Backend | None = None
+        self._order: list[str] = []
+        self._finished: dict[str, ScenarioResult] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Take one event."""
+        match event:
+            case RunStarted():
+                self._backend = event.backend
+                self._order = [item.name for item in event.scenarios]
+                names = names_width(event.scenarios)
+                self._style = Style(self._style.columns, self._style.verbose, self._style.quiet, names)
+            case ScenarioFinished(result):
+                self._finished[result.scenario.name] = result
+                while self._order and self._order[0] in self._finished:
+                    self._show(self._finished.pop(self._order.pop(0)))
+            case RunFinished(result):
+                for name in self._order:
+                    if name in self._finished:
+                        self._show(self._finished.pop(name))
+                with self._progress.hidden():
+                    self._printer.print(render_summary(result, self._style))
+            case _:
+                pass
+
+    def _show(self, result: ScenarioResult) -> None:
+        assert self._backend is not None, "the engine's first event is RunStarted"
+        lines = render_scenario(result, self._backend, self._style)
+        if lines:
+            with self._progress.hidden():
+                self._printer.print(lines)

@@ -1,0 +1,111 @@
+"""Where lines go: a terminal with colours, or any stream as plain text."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+from harness.report.text import STYLES, Line, plain
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_ASCII = str.maketrans({"…": "~", "·": "-", "→": ">"})
+_DEFAULT_COLUMNS = 100
+
+
+class Printer(Protocol):
+    """Something that lines can be printed on."""
+
+    columns: int
+
+    def print(self, lines: Iterable[Line]) -> None:
+        """Write the lines and flush."""
+        ...
+
+
+class PlainPrinter:
+    """Plain text; never needs rich. What the stream cannot encode is written as ASCII."""
+
+    def __init__(self, stream: TextIO, columns: int) -> None:
+        self.columns = columns
+        self._stream = stream
+
+    def print(self, lines: Iterable[Line]) -> None:
+        """Write the lines and flush."""
+        self._stream.write(encodable(plain(lines), self._stream))
+        self._stream.flush()
+
+
+class ColourPrinter:
+    """The same characters with colours, through rich; no markup is ever parsed."""
+
+    def __init__(self, stream: TextIO, columns: int) -> None:
+        self.columns = columns
+        self._stream = stream
+        self._console = console(stream, columns)
+
+    def print(self, lines: Iterable[Line]) -> None:
+        """Write the lines and flush."""
+        from rich.text import Text
+
+        for item in lines:
+            spans = [(encodable(text, self._stream), STYLES[style]) for text, style in item]
+            self._console.print(Text.assemble(*spans), soft_wrap=True, highlight=False, markup=False)
+        self._stream.flush()
+
+
+def console(stream: TextIO, columns: int) -> Console:
+    """A rich console that always colours and never guesses about what it prints."""
+    from rich.console import Console
+
+    return Console(
+        file=stream, width=columns, force_terminal=True, highlight=False, markup=False, emoji=False
+    )
+
+
+def encodable(text: str, stream: TextIO) -> str:
+    """`text` in characters that the stream's encoding has."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(_ASCII).encode(encoding, "backslashreplace").decode(encoding)
+    return text
+
+
+def wants_colour(choice: str, stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Whether to colour: the option decides, then NO_COLOR and FORCE_COLOR, then whether it is a terminal.
+
+    Args:
+        choice: `auto`, `always` or `never`.
+        stream: Where the text goes.
+        environ: The environment.
+    """
+    if choice != "auto":
+        return choice == "always"
+    if environ.get("NO_COLOR"):
+        return False
+    if environ.get("FORCE_COLOR"):
+        return True
+    return stream.isatty() and environ.get("TERM") != "dumb"
+
+
+def columns_of(stream: TextIO, environ: Mapping[str, str]) -> int:
+    """Width to lay out for: `COLUMNS`, else the terminal's; a file or pipe has 100."""
+    given = environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given) >= 40:
+        return int(given)
+    if stream.isatty():
+        return max(40, shutil.get_terminal_size((_DEFAULT_COLUMNS, 24)).columns)
+    return _DEFAULT_COLUMNS
+
+
+def printer(stream: TextIO, choice: str = "auto", environ: Mapping[str, str] = os.environ) -> Printer:
+    """The printer for a stream; `choice` as in `wants_colour`."""
+    columns = columns_of(stream, environ)
+    if wants_colour(choice, stream, environ):
+        return ColourPrinter(stream, columns)
+    return PlainPrinter(stream, columns)

@@ -1,0 +1,98 @@
+"""The symbols of matrices, the same that scenario files use, and what they mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from harness.model.result import CellResult
+from harness.model.scenario import Cell
+from harness.model.verdict import Expected, Status, Verdict
+
+NOT_PROBED: Final = "-"
+ERROR: Final = "!"
+NOT_MEASURED: Final = "s"
+
+_EXPECTED: Final = {
+    Expected.ALLOW: ".",
+    Expected.DENY: "X",
+    Expected.DROP: "D",
+    Expected.REJECT: "R",
+    Expected.DENY_HTTP: "H",
+    Expected.DNS_REFUSED: "Q",
+    Expected.DNS_NXDOMAIN: "N",
+    Expected.TLS_REJECTED: "T",
+    Expected.OBSERVE: "?",
+    Expected.ORACLE: "O",
+}
+
+_MEANING: Final = {
+    ".": "allow",
+    "X": "deny",
+    "D": "drop",
+    "R": "reject",
+    "H": "deny-http",
+    "Q": "dns-refused",
+    "N": "dns-nxdomain",
+    "T": "tls-rejected",
+    "?": "observe",
+    "O": "oracle decides",
+    "!": "error",
+    "s": "not measured",
+    "-": "not probed",
+    "[]": "observed[expected]",
+    "~": "known deviation",
+    "*": "differs by backend",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What stands in one field of a matrix.
+
+    Attributes:
+        text: A symbol, for a failure followed by the expected one in brackets: `.[X]`.
+        legend: Keys of `_MEANING` that a reader needs to understand it.
+    """
+
+    text: str
+    style: str
+    legend: tuple[str, ...]
+
+
+def of_expectation(cell: Cell) -> Mark:
+    """What the author expects of a cell; `*` follows where backends differ or a deviation is known."""
+    expectation = cell.expectation
+    symbol = _EXPECTED[expectation.default]
+    style = "good" if symbol == "." else "dim" if symbol in "?O" else "bad"
+    if expectation.backends or expectation.known:
+        return Mark(f"{symbol}*", style, (symbol, "*"))
+    return Mark(symbol, style, (symbol,))
+
+
+def of_result(result: CellResult) -> Mark:
+    """What was observed; a plain `deny` that came true stays `X`, as the author wrote it."""
+    if result.status is Status.ERROR or (result.verdict is None and result.status is Status.FAILED):
+        return Mark(ERROR, "error", (ERROR,))
+    if result.verdict is None or result.status is Status.SKIPPED:
+        return Mark(NOT_MEASURED, "skip", (NOT_MEASURED,))
+    seen = _EXPECTED[Expected(result.verdict.value)]
+    if result.status is Status.FAILED:
+        wanted = _EXPECTED[result.expected]
+        return Mark(f"{seen}[{wanted}]", "bad", (seen, wanted, "[]"))
+    if result.status is Status.XFAILED:
+        return Mark(f"{seen}~", "known", (seen, "~"))
+    if result.expected is Expected.OBSERVE:
+        return Mark(f"{seen}?", "skip", (seen, "?"))
+    if result.expected is Expected.DENY:
+        return Mark("X", "dim", ("X",))
+    return Mark(seen, "good" if result.verdict is Verdict.ALLOW else "dim", (seen,))
+
+
+def legend(keys: set[str]) -> str:
+    """One line that explains the symbols in use, always in the same order."""
+    parts = []
+    for key, meaning in _MEANING.items():
+        if key in keys:
+            parts.append(meaning if key == "[]" else f"{key} {meaning}")
+    return "   ".join(parts)
