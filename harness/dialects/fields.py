@@ -47,12 +47,15 @@ class Field:
         """Report a warning at this field."""
         self.problems.warning(id, f"{self.path or 'the manifest'}: {message}", self.place, help=help)
 
-    def section(self, known: Iterable[str], hints: Mapping[str, str] = _NO_HINTS) -> dict[str, Field]:
+    def section(
+        self, known: Iterable[str], hints: Mapping[str, str] = _NO_HINTS, other: str = ""
+    ) -> dict[str, Field]:
         """The fields of a mapping, absent ones left out.
 
         Args:
             known: Names that may stand here; every other one is an error with a suggestion.
             hints: What to say about particular unknown names.
+            other: What to say about an unknown name that resembles nothing.
         """
         known = tuple(known)
         found = {}
@@ -61,7 +64,7 @@ class Field:
                 if not field.null:
                     found[name] = field
                 continue
-            help = hints.get(name) or did_you_mean(name, known) or f"fields here: {', '.join(known)}"
+            help = hints.get(name) or did_you_mean(name, known) or other or f"fields here: {', '.join(known)}"
             self.problems.error(
                 "unknown-field",
                 f"{self.path or 'the manifest'}: unknown field `{name}`",

@@ -73,12 +73,12 @@ def _type_word(document: MappingNode, key: str, problems: Problems) -> ScalarNod
     if node is not None:
         problems.error("manifest-type", f"`{key}` must be a word", node.place, help=_reads())
         return None
-    near = did_you_mean(key, document)
+    near = next((name for name in document if name.lower() == key.lower()), "")
     problems.error(
         "manifest-type",
         f"the manifest has no `{key}`",
         document.place,
-        help=" ".join(part for part in (f"{key}: {near}" if near else "", _reads()) if part),
+        help=f"write `{key}:` instead of `{near}:`" if near else _reads(),
     )
     return None
 

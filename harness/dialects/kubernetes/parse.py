@@ -257,7 +257,7 @@ def _end_port(field: Field, port: int | str | None) -> int | None:
 
 
 def _selector(field: Field) -> LabelSelector:
-    section = field.section(("matchLabels", "matchExpressions"), {} if field.null else _selector_hints(field))
+    section = field.section(("matchLabels", "matchExpressions"), other="labels stand under `matchLabels:`")
     requirements = []
     if "matchLabels" in section:
         requirements += [
@@ -269,14 +269,6 @@ def _selector(field: Field) -> LabelSelector:
         if requirement:
             requirements.append(requirement)
     return LabelSelector(tuple(requirements))
-
-
-def _selector_hints(field: Field) -> dict[str, str]:
-    """Labels written straight into a selector are the commonest slip; near misses keep did-you-mean."""
-    known = ("matchLabels", "matchExpressions")
-    return {
-        key: "labels stand under `matchLabels:`" for key in field.entries() if not did_you_mean(key, known)
-    }
 
 
 def _requirement(field: Field) -> Requirement | None:
@@ -296,7 +288,7 @@ def _requirement(field: Field) -> Requirement | None:
             section["operator"].error(
                 "invalid-selector",
                 f'"{text}" is not an operator',
-                help=did_you_mean(text, Operator) or ", ".join(Operator),
+                help=_near_operator(text) or ", ".join(Operator),
             )
     else:
         field.error("missing-field", "`operator` is missing", help=", ".join(Operator))
@@ -317,3 +309,10 @@ def _requirement(field: Field) -> Requirement | None:
         operator,
         frozenset(text for item, text in values if text is not None and validate.label_value(item, text)),
     )
+
+
+def _near_operator(text: str) -> str:
+    """Case and separators are the usual slips: `in`, `not_in`, `notin`."""
+    folded = {item.lower(): item for item in Operator}
+    same = folded.get("".join(character for character in text.lower() if character.isalpha()))
+    return f'did you mean "{same}"?' if same else did_you_mean(text, Operator)
