@@ -1,0 +1,149 @@
+"""What holds for every shipped scenario without a single packet."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.dialects.connection import Answer
+from harness.model.scenario import Cell, Scenario, Step
+from harness.model.verdict import Expected
+from harness.oracle.predict import predict
+from harness.scenario import load
+from harness.source.diagnostics import Severity
+from tests.lab.mutants import mutants_of, with_mutant
+from tests.lab.survivors import EQUIVALENT
+
+PROJECT = Path(__file__).resolve().parents[2]
+ROOT = PROJECT / "scenarios"
+LOADED = load([ROOT])
+SCENARIOS = {scenario.name: scenario for scenario in LOADED.scenarios}
+
+ADVICE_THAT_IS_THE_LESSON = {
+    ("defaults/policy-types.yaml", "ignored-rules"),
+    ("tutorial/namespace-label-trap.yaml", "namespace-name-label"),
+    ("tutorial/policies/api-policy.yaml", "namespace-name-label"),
+}
+"""Warnings about shipped files: each of them shows the trap that it is warned of."""
+
+TUTORIAL = {
+    "api-policy.yaml": "54b1b7d9b53b16599ada20d4b6e28ee2f13cc2113aff7811e3307c5812721b2d",
+    "default-deny.yaml": "13fb20687d0c616b6fd9bf4495d7a42d8a3540de2e2ccdb4cb057b5a8691de48",
+}
+"""The tutorial's own policies, to the byte."""
+
+DENIES = {Expected.DENY, Expected.DROP, Expected.REJECT, Expected.DENY_HTTP, Expected.DNS_REFUSED}
+
+
+def _cells(scenario: Scenario) -> Iterator[tuple[Step, Cell]]:
+    for step in scenario.steps:
+        for cell in step.cells:
+            yield step, cell
+
+
+def _kinds(scenario: Scenario) -> set[str]:
+    """`allow`, `deny`, `observe`, as far as cells of the scenario expect them (the oracle's included)."""
+    kinds = set()
+    for step, cell in _cells(scenario):
+        expected = cell.expectation.default
+        if expected is Expected.ORACLE:
+            kinds.add(str(predict(step.topology, step.policies, cell.probe).verdict))
+        else:
+            kinds.add("deny" if expected in DENIES else str(expected))
+    return kinds
+
+
+def test_there_are_scenarios_and_they_have_no_errors() -> None:
+    assert [str(item) for item in LOADED.problems if item.severity is Severity.ERROR] == []
+    assert len(SCENARIOS) == len(LOADED.scenarios) >= 45
+
+
+def test_warnings_are_the_lesson_of_their_file() -> None:
+    found = {
+        (Path(item.place.file).resolve().relative_to(ROOT).as_posix(), item.id)
+        for item in LOADED.problems
+        if item.severity is Severity.WARNING
+    }
+    assert found == ADVICE_THAT_IS_THE_LESSON
+
+
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
+def test_it_can_be_read_as_documentation(name: str) -> None:
+    scenario = SCENARIOS[name]
+    assert len(scenario.description.split()) >= 12
+    assert scenario.tags
+    assert {"allow", "deny"} <= _kinds(scenario), "cells that connect and cells that do not"
+
+
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
+def test_the_oracle_agrees_with_the_author(name: str) -> None:
+    scenario = SCENARIOS[name]
+    differing = []
+    for step, cell in _cells(scenario):
+        expected = cell.expectation.default
+        if expected in (Expected.OBSERVE, Expected.ORACLE):
+            continue
+        answer = predict(step.topology, step.policies, cell.probe)
+        if answer.verdict is Answer.UNDEFINED and "open-point" in scenario.tags:
+            continue
+        wanted = Answer.DENY if expected in DENIES else Answer.ALLOW
+        if answer.verdict is not wanted:
+            differing.append(
+                f"{step.name}: {cell.id}: expected {expected}, predicted {answer.verdict}: {answer.reason}"
+            )
+    assert differing == []
+
+
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
+def test_the_cells_notice_every_mistake_on_paper(name: str) -> None:
+    scenario = SCENARIOS[name]
+    survivors = {
+        item.id for item in mutants_of(scenario) if not _noticed(with_mutant(scenario, item), scenario)
+    }
+    known = {id for where, id in EQUIVALENT if where == name}
+    assert survivors == known
+
+
+def _noticed(mutated: Scenario, shipped: Scenario) -> bool:
+    """Whether a cell of the scenario would fail if the oracle were the network."""
+    for (step, cell), (original, _) in zip(_cells(mutated), _cells(shipped), strict=True):
+        expected = cell.expectation.default
+        if expected is Expected.OBSERVE:
+            continue
+        answer = predict(step.topology, step.policies, cell.probe).verdict
+        if expected is Expected.ORACLE:
+            wanted = predict(original.topology, original.policies, cell.probe).verdict
+        else:
+            wanted = Answer.DENY if expected in DENIES else Answer.ALLOW
+        if answer is not wanted and not _least_strict(answer, wanted):
+            return True
+    return False
+
+
+def _least_strict(answer: Answer, wanted: Answer) -> bool:
+    """What the specification leaves open passes in the lab's own personality."""
+    return answer is Answer.UNDEFINED and wanted is Answer.ALLOW
+
+
+@pytest.mark.parametrize("file", sorted(TUTORIAL))
+def test_the_policies_of_the_tutorial_are_shipped_to_the_byte(file: str) -> None:
+    digest = hashlib.sha256((ROOT / "tutorial" / "policies" / file).read_bytes()).hexdigest()
+    assert digest == TUTORIAL[file]
+
+
+RECIPES = PROJECT / "docs" / "recipes.md"
+_LINK = re.compile(r"\[([^\]]+)\]\(([^)]+)\)")
+
+
+def test_recipes_link_every_scenario_and_nothing_else() -> None:
+    linked = []
+    for names, target in _LINK.findall(RECIPES.read_text()):
+        path = (RECIPES.parent / target).resolve()
+        assert path.is_file(), target
+        linked += [(name.strip(), path) for name in names.split(",")]
+    shipped = sorted((item.name, Path(item.place.file).resolve()) for item in LOADED.scenarios)
+    assert sorted(linked) == shipped
