@@ -10,7 +10,8 @@ from harness.model.outcome import Observation
 from harness.model.result import Backend, CellResult
 from harness.model.scenario import Scenario
 from harness.model.verdict import Status
-from harness.report.text import clean, count
+from harness.report.text import count
+from harness.source.render import printable
 
 DEFAULT_CLUSTER = "lab"
 
@@ -35,7 +36,7 @@ def rerun(scenario: Scenario, step: str, cell: CellResult, backend: Backend) -> 
         words += ["--cluster", backend.spec]
     words += ["-k", full_id(scenario.name, step, cell.id)]
     if any(not char.isprintable() for word in words for char in word):
-        words = [clean(word) for word in words]
+        words = [printable(word) for word in words]
     return shlex.join(words)
 
 

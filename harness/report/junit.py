@@ -10,7 +10,7 @@ from harness.model.result import Backend, CellResult, RunResult, ScenarioResult
 from harness.model.scenario import Cell, Scenario
 from harness.model.verdict import Status
 from harness.report.failures import details, headline
-from harness.report.text import clean
+from harness.source.render import printable
 
 _LEAST_SECONDS = 0.001
 """junit-xml leaves out a time of 0, and readers then show the case as never run."""
@@ -26,10 +26,10 @@ def to_junit(result: RunResult) -> str:
 
     suites = [
         TestSuite(
-            clean(scenario.scenario.name),
+            printable(scenario.scenario.name),
             list(_cases(scenario, result)),
-            timestamp=clean(result.started),
-            file=clean(scenario.scenario.place.file),
+            timestamp=printable(result.started),
+            file=printable(scenario.scenario.place.file),
             properties=_properties(result),
         )
         for scenario in result.scenarios
@@ -41,7 +41,7 @@ def classname(scenario: Scenario) -> str:
     """`scenarios.shop.api-policy`: the file's path without its suffix, then the scenario."""
     path = PurePath(scenario.place.file)
     parts = [*path.parts[:-1], path.stem, scenario.name]
-    return clean(".".join(part for part in parts if part not in ("/", ".", "..")))
+    return printable(".".join(part for part in parts if part not in ("/", ".", "..")))
 
 
 def _properties(result: RunResult) -> dict[str, str]:
@@ -49,7 +49,7 @@ def _properties(result: RunResult) -> dict[str, str]:
     found = {"backend": backend.spec, "backend.names": ",".join(backend.names)}
     found |= dict(backend.versions)
     found |= {"netcheck": result.version, "revision": result.revision, "run": result.run}
-    return {clean(name): clean(value) for name, value in found.items() if value}
+    return {printable(name): printable(value) for name, value in found.items() if value}
 
 
 def _cases(result: ScenarioResult, run: RunResult) -> Iterator[Any]:
@@ -73,15 +73,17 @@ def _new(scenario: Scenario, name: str, line: int, seconds: float | None = None)
 
     elapsed = None if seconds is None else max(seconds, _LEAST_SECONDS)
     return TestCase(
-        clean(name), classname(scenario), elapsed, file=clean(scenario.place.file), line=str(line)
+        printable(name), classname(scenario), elapsed, file=printable(scenario.place.file), line=str(line)
     )
 
 
 def _case(scenario: Scenario, step: str, cell: CellResult, backend: Backend) -> Any:
     seconds = cell.observation.seconds if cell.observation else None
     case = _new(scenario, f"{step}::{cell.id}", cell.cell.place.line, seconds)
-    message = clean(headline(cell))
-    text = "\n".join(f"{label:<9} {clean(value)}" for label, value in details(scenario, step, cell, backend))
+    message = printable(headline(cell))
+    text = "\n".join(
+        f"{label:<9} {printable(value)}" for label, value in details(scenario, step, cell, backend)
+    )
     if cell.status is Status.FAILED:
         case.add_failure_info(message, text, "wrong-verdict")
     elif cell.status is Status.ERROR:
@@ -89,7 +91,7 @@ def _case(scenario: Scenario, step: str, cell: CellResult, backend: Backend) -> 
     elif cell.status in (Status.SKIPPED, Status.XFAILED):
         case.add_skipped_info(message, text)
     elif cell.notes:
-        case.stdout = "\n".join(clean(note) for note in cell.notes)
+        case.stdout = "\n".join(printable(note) for note in cell.notes)
     return case
 
 
@@ -102,9 +104,9 @@ def _unmeasured(result: ScenarioResult, step: str, cell: Cell, run: RunResult) -
 def _tell(case: Any, result: ScenarioResult, run: RunResult) -> None:
     """Why a cell has no result: its scenario was skipped or broke, or the run was stopped."""
     if result.error:
-        case.add_error_info(clean(result.error), clean(result.error), "not-measured")
+        case.add_error_info(printable(result.error), printable(result.error), "not-measured")
     elif result.skipped:
-        case.add_skipped_info(clean(result.skipped))
+        case.add_skipped_info(printable(result.skipped))
     elif run.interrupted:
         case.add_skipped_info("the run was interrupted")
     else:

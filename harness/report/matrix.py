@@ -13,7 +13,8 @@ from typing import Final
 from harness.model.probe import DnsQuery, HttpRequest, Probe, TargetKind
 from harness.model.topology import Protocol
 from harness.report.symbols import NOT_PROBED, Mark, legend
-from harness.report.text import EMPTY, Line, clean, line, pad, shorten, width
+from harness.report.text import EMPTY, Line, line, pad, shorten, width
+from harness.source.render import printable
 
 CORNER: Final = "from\\to"
 _GAP: Final = 2
@@ -53,7 +54,7 @@ def field(probe: Probe, cell_id: str, mark: Mark, *, both_families: bool) -> Fie
     phase = cell_id.rpartition("~")[2] if "~" in cell_id else ""
     if phase in ("steady", "cut", "established"):
         band += f" {phase}"
-    return Field(clean(str(probe.source)), clean(band), clean(column), mark)
+    return Field(printable(str(probe.source)), printable(band), printable(column), mark)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from harness.report.streams import silence
 from harness.report.text import STYLES, Line, plain
 
 if TYPE_CHECKING:
@@ -34,9 +35,12 @@ class PlainPrinter:
         self._stream = stream
 
     def print(self, lines: Iterable[Line]) -> None:
-        """Write the lines and flush."""
-        self._stream.write(encodable(plain(lines), self._stream))
-        self._stream.flush()
+        """Write the lines and flush; a reader that has gone is no error."""
+        try:
+            self._stream.write(encodable(plain(lines), self._stream))
+            self._stream.flush()
+        except BrokenPipeError:
+            silence(self._stream)
 
 
 class ColourPrinter:
@@ -48,13 +52,19 @@ class ColourPrinter:
         self._console = console(stream, columns)
 
     def print(self, lines: Iterable[Line]) -> None:
-        """Write the lines and flush."""
+        """Write the lines and flush; a reader that has gone is no error."""
         from rich.text import Text
 
-        for item in lines:
-            spans = [(encodable(text, self._stream), STYLES[style]) for text, style in item]
-            self._console.print(Text.assemble(*spans), soft_wrap=True, highlight=False, markup=False)
-        self._stream.flush()
+        # Printed into a capture and written by us: rich's own answer to a broken pipe is to exit with 1.
+        with self._console.capture() as capture:
+            for item in lines:
+                spans = [(encodable(text, self._stream), STYLES[style]) for text, style in item]
+                self._console.print(Text.assemble(*spans), soft_wrap=True, highlight=False, markup=False)
+        try:
+            self._stream.write(capture.get())
+            self._stream.flush()
+        except BrokenPipeError:
+            silence(self._stream)
 
 
 def console(stream: TextIO, columns: int) -> Console:

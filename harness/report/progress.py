@@ -18,7 +18,9 @@ from harness.engine.events import (
 )
 from harness.model.scenario import Scenario
 from harness.report.printer import columns_of, console, encodable
-from harness.report.text import clean, count, duration, shorten
+from harness.report.streams import silence
+from harness.report.text import count, duration, shorten
+from harness.source.render import printable
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -70,7 +72,7 @@ class LineProgress:
 
     Args:
         stream: Usually stderr.
-        groups: Collect the lines of each scenario in a `::group::` of GitHub Actions, written when it is done.
+        groups: Collect the lines of each scenario in a `::group::` of GitHub Actions, written at its end.
     """
 
     def __init__(self, stream: TextIO, *, groups: bool = False) -> None:
@@ -119,14 +121,17 @@ class LineProgress:
 
     def _group(self, title: str, lines: list[str]) -> None:
         # A line of our own must not be read as a workflow command, so every one of them is led by a word.
-        self._write(f"::group::{clean(title)}", lead="")
+        self._write(f"::group::{printable(title)}", lead="")
         for text in lines:
             self._write(text)
         self._write("::endgroup::", lead="")
 
     def _write(self, text: str, lead: str = "netcheck: ") -> None:
-        self._stream.write(encodable(f"{lead}{clean(text)}\n", self._stream))
-        self._stream.flush()
+        try:
+            self._stream.write(encodable(f"{lead}{printable(text)}\n", self._stream))
+            self._stream.flush()
+        except BrokenPipeError:
+            silence(self._stream)
 
 
 class BarProgress:
@@ -203,7 +208,7 @@ class BarProgress:
             return shorten(STOPPING, room)
         texts = [f"{name}: {phase}" for name, phase in self._running.items()]
         more = f" (+{len(texts) - 1})" if len(texts) > 1 else ""
-        return shorten(clean(texts[0]), room - len(more)) + more if texts else ""
+        return shorten(printable(texts[0]), room - len(more)) + more if texts else ""
 
 
 def _phase(event: PhaseStarted) -> str:

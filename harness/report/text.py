@@ -10,6 +10,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from harness.source.render import printable
+
 Span = tuple[str, str]
 Line = tuple[Span, ...]
 
@@ -28,36 +30,15 @@ STYLES: Final = {
 
 EMPTY: Final[Line] = ()
 
-_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp"})
-
-
-def clean(text: str) -> str:
-    r"""Text that cannot steer a terminal: control, format and unassigned characters as `\x1b`, `\u202e`, ….
-
-    Scenario files and whatever a destination answers are untrusted; every character that is not meant to be
-    seen is written out, also the line breaks.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(_visible(char) for char in text)
-
-
-def _visible(char: str) -> str:
-    if unicodedata.category(char) not in _HIDDEN:
-        return char
-    code = ord(char)
-    named = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(char)
-    if named:
-        return named
-    if code < 0x100:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
 
 def line(*parts: str | Span) -> Line:
-    """A line of spans; bare strings have no style. All text is cleaned here, the only door to a report."""
+    """A line of spans; bare strings have no style.
+
+    The only door to a report: whatever in untrusted text could steer a terminal is written out here, line
+    breaks too.
+    """
     spans = ((part, "") if isinstance(part, str) else part for part in parts)
-    return tuple((clean(text), style) for text, style in spans if text)
+    return tuple((printable(text), style) for text, style in spans if text)
 
 
 def plain(lines: Iterable[Line]) -> str:

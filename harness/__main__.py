@@ -1,0 +1,5 @@
+"""`python -m harness` is `netcheck`."""
+
+from harness.cli import main
+
+main()

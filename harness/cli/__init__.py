@@ -1,0 +1,21 @@
+"""The command line. Importing it imports click and little else; every command brings its own needs."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from harness.cli import lint as _lint
+from harness.cli import listing as _listing
+from harness.cli import machine as _machine
+from harness.cli import run as _run
+from harness.cli.app import cli
+
+__all__ = ["cli", "main"]
+
+_ = (_lint, _listing, _machine, _run)
+"""The modules whose import adds their commands to `cli`."""
+
+
+def main() -> NoReturn:
+    """Entry point of `netcheck`."""
+    cli.main()

@@ -1,0 +1,118 @@
+"""`netcheck doctor`, `cleanup` and `schema`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli import options
+from harness.cli.app import Command, State, cli
+from harness.cli.exits import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.cli.config import Origin
+    from harness.clusters.lab.doctor import Check
+    from harness.report.text import Line
+
+_WORDS = {True: (" ok ", "good"), False: ("FAIL", "bad"), None: ("  - ", "dim")}
+
+
+@cli.command()
+def schema() -> int:
+    """Print the JSON Schema of scenario files."""
+    from harness.scenario import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))
+    return ExitCode.OK
+
+
+@cli.command()
+def cleanup() -> int:
+    """Remove what runs left behind: worlds of --keep, and of runs that were killed."""
+    from harness.clusters.lab.kept import cleanup as clean_up
+    from harness.report.text import count
+    from harness.source.render import printable
+
+    removed = clean_up()
+    for name in removed:
+        click.echo(f"removed {printable(name)}")
+    click.echo(count(len(removed), "world") + " removed" if removed else "nothing to remove")
+    return ExitCode.OK
+
+
+@cli.command(cls=Command, tolerant=True)
+@options.verbose_option("Show where the value of every option of `run` comes from.")
+@options.color_option
+@click.pass_context
+def doctor(ctx: click.Context, verbose: bool, color: str) -> int:
+    """Check what this machine can do, and say what to do about what it cannot.
+
+    Exit code 6 when something is missing that a run needs.
+    """
+    from harness.cli.config import origins
+    from harness.cli.run import run
+    from harness.clusters.lab.doctor import check
+    from harness.report.printer import printer
+
+    state = ctx.find_object(State) or State()
+    checks = check()
+    lines = check_lines(checks)
+    if state.problem is not None:
+        lines += problem_lines(state.problem.message, state.problem.advice)
+    if verbose:
+        where = str(state.config.file) if state.config.file else "none"
+        lines += origin_lines(origins(ctx, run, state.config), where)
+    printer(sys.stdout, color).print(lines)
+    if state.problem is not None:
+        return ExitCode.USAGE
+    return ExitCode.INCONCLUSIVE if any(item.ok is False for item in checks) else ExitCode.OK
+
+
+def check_lines(checks: Sequence[Check]) -> list[Line]:
+    """A line per check, advice below what is wrong."""
+    from harness.report.text import line, pad, width
+
+    names = max((width(item.name) for item in checks), default=0)
+    lines = []
+    for item in checks:
+        word, style = _WORDS[item.ok]
+        lines.append(line((word, style), "  ", (pad(item.name, names), "bold"), f"  {item.detail}"))
+        if item.advice and item.ok is not True:
+            lines.append(line(" " * (names + 8), (item.advice, "dim")))
+    return lines
+
+
+def problem_lines(message: str, advice: str) -> list[Line]:
+    """A broken configuration file, as one more failed check."""
+    from harness.report.text import line
+
+    return [
+        line(("FAIL", "bad"), "  ", ("configuration", "bold"), f"  {message}"),
+        line(" " * 21, (advice, "dim")),
+    ]
+
+
+def origin_lines(origins: Sequence[Origin], file: str) -> list[Line]:
+    """A line per option of `run`: value and where it came from."""
+    from harness.report.text import EMPTY, line, pad, width
+
+    options = max(width(item.option) for item in origins)
+    values = max(width(item.value) for item in origins)
+    lines = [EMPTY, line(("configuration file", "bold"), f"  {file}")]
+    lines += [
+        line(
+            "  ",
+            pad(item.option, options),
+            "  ",
+            (pad(item.value, values), "bold"),
+            "  ",
+            (item.source, "dim"),
+        )
+        for item in origins
+    ]
+    return lines

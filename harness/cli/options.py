@@ -1,0 +1,94 @@
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from harness.cli.app import State
+from harness.cli.exits import CliError
+
+DEFAULT_PATH = "scenarios"
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def jobs_value(ctx: click.Context, param: click.Parameter, value: object) -> int:
+    """The number of scenarios at the same time; `auto` is the machine's processors, at most 8."""
+    text = str(value)
+    if text == "auto":
+        return max(1, min(8, os.cpu_count() or 1))
+    if not (text.isascii() and text.isdecimal() and int(text) >= 1):
+        raise click.BadParameter(f"{text!r} is no number from 1 upwards; write one, or auto", ctx, param)
+    return int(text)
+
+
+def paths_argument(command: _Command) -> _Command:
+    """`[PATH]...`, files and folders."""
+    return click.argument("paths", nargs=-1, metavar="[PATH]...")(command)
+
+
+def selection_options(command: _Command) -> _Command:
+    """`-k` and `--tag`."""
+    command = click.option(
+        "--tag",
+        "tags",
+        multiple=True,
+        metavar="TAG",
+        help="Only scenarios with TAG; `!TAG` leaves them out. Repeatable: any of the tags is enough.",
+    )(command)
+    return click.option(
+        "-k",
+        "expression",
+        default="",
+        metavar="EXPR",
+        help="Only cells whose scenario::step::cell-id matches: substrings with and, or, not; or one full id.",
+    )(command)
+
+
+def color_option(command: _Command) -> _Command:
+    """`--color`."""
+    return click.option(
+        "--color",
+        type=click.Choice(["auto", "always", "never"]),
+        default="auto",
+        show_default=True,
+        help="Colours; auto: on a terminal, unless NO_COLOR is set.",
+    )(command)
+
+
+def verbose_option(text: str) -> Callable[[_Command], _Command]:
+    """`-v/--verbose`, with what it adds."""
+    return click.option("-v", "--verbose", is_flag=True, help=text)
+
+
+def json_option(command: _Command) -> _Command:
+    """`--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")(command)
+
+
+def chosen_paths(ctx: click.Context, paths: tuple[str, ...]) -> tuple[Path, ...]:
+    """The paths of the command line, else of the configuration file, else `scenarios/`.
+
+    Raises:
+        CliError: A path does not exist.
+    """
+    state = ctx.find_object(State)
+    configured: list[str] = list(state.config.values.get("paths", ())) if state else []
+    chosen = [Path(item) for item in paths or configured or (DEFAULT_PATH,)]
+    for path in chosen:
+        if not path.exists():
+            if paths:
+                raise CliError(f"{path}: there is no such file or folder", "check the path")
+            if configured:
+                assert state is not None
+                raise CliError(
+                    f"{path}: there is no such file or folder", f"check paths in {state.config.file}"
+                )
+            raise CliError(
+                f"there is no folder {DEFAULT_PATH}/ here", "name the files or folders with your scenarios"
+            )
+    return tuple(chosen)

@@ -1,0 +1,87 @@
+"""Scenario files on the command line: load them, and say everything that is wrong with them at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from harness.cli.exits import CliError, ExitCode
+
+if TYPE_CHECKING:
+    from harness.model.scenario import Scenario
+    from harness.source.diagnostics import Diagnostic
+    from harness.source.sources import Sources
+
+
+class InvalidFilesError(CliError):
+    """The files have errors, and they have been printed already."""
+
+    def show(self, file: object = None) -> None:
+        """Only the count is left to say."""
+        sys.stderr.write(f"{self.message}\n")
+
+
+def read(paths: Sequence[Path], *, color: bool) -> tuple[Scenario, ...]:
+    """The scenarios of all files; warnings are printed on stderr.
+
+    Raises:
+        InvalidFilesError: Some file has errors; all of them have been printed on stderr.
+    """
+    from harness.scenario import load
+    from harness.source.diagnostics import Severity
+
+    loaded = load(paths)
+    problems = list(loaded.problems)
+    if problems:
+        print_diagnostics(problems, loaded.sources, sys.stderr, color=color)
+    if any(item.severity is Severity.ERROR for item in problems):
+        raise InvalidFilesError(tally(problems))
+    return tuple(loaded.scenarios)
+
+
+def print_diagnostics(
+    problems: Iterable[Diagnostic], sources: Sources | None, stream: TextIO, *, color: bool
+) -> None:
+    """Print diagnostics with their excerpts, and an empty line after them."""
+    from harness.report.printer import encodable
+    from harness.source.render import render
+
+    text = render(problems, sources, color=color)
+    stream.write(encodable(text + "\n", stream))
+    stream.flush()
+
+
+def tally(problems: Sequence[Diagnostic]) -> str:
+    """`2 errors and 1 warning in 2 files`."""
+    from harness.report.text import count
+    from harness.source.diagnostics import Severity
+
+    words = ((Severity.ERROR, "error"), (Severity.WARNING, "warning"), (Severity.INFO, "remark"))
+    parts = []
+    for severity, noun in words:
+        number = sum(item.severity is severity for item in problems)
+        if number:
+            parts.append(count(number, noun))
+    files = len({item.place.file for item in problems})
+    return f"{' and '.join(parts)} in {count(files, 'file')}"
+
+
+def wants_color(choice: str, stream: TextIO) -> bool:
+    """Whether `stream` gets colours."""
+    import os
+
+    from harness.report.printer import wants_colour
+
+    return wants_colour(choice, stream, os.environ)
+
+
+def nothing_selected(expression: str, tags: Sequence[str]) -> CliError:
+    """The error for a selection that leaves nothing."""
+    parts = [f"-k {expression!r}"] if expression else []
+    parts += [f"--tag {tag}" for tag in tags]
+    why = f" by {' '.join(parts)}" if parts else ": the files have no scenario"
+    return CliError(
+        f"nothing is selected{why}", "`netcheck list` shows what there is", ExitCode.NOTHING_SELECTED
+    )

@@ -1,0 +1,220 @@
+"""`netcheck run`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli import options
+from harness.cli.app import cli
+from harness.cli.exits import CliError, ExitCode, exit_code
+
+if TYPE_CHECKING:
+    from harness.engine.cluster import ClusterError
+    from harness.engine.events import Event
+    from harness.model.result import RunResult
+    from harness.model.scenario import Scenario
+    from harness.report.writers import Report
+
+DEFAULT_CLUSTER = "lab"
+
+
+@cli.command()
+@options.paths_argument
+@click.option(
+    "--cluster",
+    default=DEFAULT_CLUSTER,
+    show_default=True,
+    metavar="SPEC",
+    help="Where the packets flow: lab, or lab?as=generic.",
+)
+@options.selection_options
+@click.option(
+    "-x", "--fail-fast", is_flag=True, help="Stop after the first scenario that is not as expected."
+)
+@click.option(
+    "-j",
+    "--jobs",
+    callback=options.jobs_value,
+    default="auto",
+    show_default=True,
+    metavar="N|auto",
+    help="Scenarios at the same time.",
+)
+@click.option(
+    "--report",
+    "reports",
+    multiple=True,
+    metavar="FORMAT:PATH[,...]",
+    help="Write junit:PATH or json:PATH; repeatable.",
+)
+@click.option("--keep", is_flag=True, help="Leave the worlds standing; `netcheck cleanup` removes them.")
+@options.verbose_option("Show the matrices of passing scenarios and the notes of their cells too.")
+@click.option("-q", "--quiet", is_flag=True, help="Only what is wrong, and the summary; no progress.")
+@options.color_option
+@click.pass_context
+def run(
+    ctx: click.Context,
+    paths: tuple[str, ...],
+    cluster: str,
+    expression: str,
+    tags: tuple[str, ...],
+    fail_fast: bool,
+    jobs: int,
+    reports: tuple[str, ...],
+    keep: bool,
+    verbose: bool,
+    quiet: bool,
+    color: str,
+) -> int:
+    """Run scenarios and report expected against observed.
+
+    PATH is a scenario file or a folder with some; default: the configuration's paths, else scenarios/.
+
+    Exit codes: 0 as expected, 1 a verdict differs, 2 interrupted, 3 internal error, 4 usage or invalid
+    file, 5 nothing selected, 6 inconclusive (errors, no mismatch).
+    """
+    from harness.cli.clusters import parse_spec
+
+    if verbose and quiet:
+        raise click.UsageError("-v and -q contradict each other; give one of them")
+    parse_spec(cluster)
+    files = _reports(reports)
+    chosen = options.chosen_paths(ctx, paths)
+    scenarios = _selected(chosen, expression, tags, color)
+    how = _How(cluster, jobs, fail_fast, keep, verbose, quiet, color, _revision(chosen[0]))
+    result = _measure(scenarios, how)
+    _write(files, result)
+    from harness.cli.select import count_cells
+
+    return exit_code(result, count_cells(scenarios))
+
+
+def _reports(values: Sequence[str]) -> tuple[Report, ...]:
+    from harness.report import writers
+
+    try:
+        reports = writers.parse(values)
+        writers.prepare(reports)
+    except writers.ReportError as error:
+        raise CliError(f"--report: {error}", "write --report junit:PATH or json:PATH") from error
+    return reports
+
+
+def _write(reports: Sequence[Report], result: RunResult) -> None:
+    from harness.report import writers
+
+    try:
+        writers.write(reports, result)
+    except writers.ReportError as error:
+        raise CliError(str(error), "the run itself is done; mend this and run it again") from error
+
+
+def _selected(
+    paths: Sequence[Path], expression: str, tags: Sequence[str], color: str
+) -> tuple[Scenario, ...]:
+    from harness.cli import reading
+    from harness.cli.select import select
+
+    scenarios = reading.read(paths, color=reading.wants_color(color, sys.stderr))
+    chosen = select(scenarios, expression, tags)
+    if not chosen:
+        raise reading.nothing_selected(expression, tags)
+    from harness.oracle import resolve
+
+    return tuple(resolve(item) for item in chosen)
+
+
+@dataclass(frozen=True, slots=True)
+class _How:
+    """The options that the measuring depends on."""
+
+    cluster: str
+    jobs: int
+    fail_fast: bool
+    keep: bool
+    verbose: bool
+    quiet: bool
+    color: str
+    revision: str
+
+
+def _measure(scenarios: Sequence[Scenario], how: _How) -> RunResult:
+    from harness.cli import clusters
+    from harness.cli.signals import stop_on_signal
+    from harness.engine.cluster import ClusterError
+    from harness.engine.run import run as engine
+    from harness.report.live import LiveReport
+    from harness.report.printer import printer
+    from harness.report.progress import progress
+
+    bar = progress(sys.stderr, quiet=how.quiet, environ=os.environ)
+    report = LiveReport(printer(sys.stdout, how.color), bar, verbose=how.verbose, quiet=how.quiet)
+
+    def emit(event: Event) -> None:
+        bar(event)
+        report(event)
+
+    try:
+        cluster = clusters.open_cluster(how.cluster, keep=how.keep)
+    except ClusterError as error:
+        return _unavailable(scenarios, how, error)
+    try:
+        with stop_on_signal() as stop:
+            return engine(
+                scenarios,
+                cluster,
+                emit,
+                jobs=how.jobs,
+                fail_fast=how.fail_fast,
+                keep=how.keep,
+                revision=how.revision,
+                stop=stop,
+            )
+    finally:
+        bar.close()
+        cluster.close()
+
+
+def _unavailable(scenarios: Sequence[Scenario], how: _How, error: ClusterError) -> RunResult:
+    """Nothing could be measured: every scenario is an error, and the reports say so."""
+    import datetime
+
+    from harness import __version__
+    from harness.model.result import Backend, RunResult, ScenarioResult
+
+    advice = error.advice or "`netcheck doctor` says what is missing"
+    CliError(str(error), advice, ExitCode.INCONCLUSIVE).show()
+    return RunResult(
+        run="",
+        started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        backend=Backend(how.cluster, (how.cluster.partition("?")[0],)),
+        scenarios=tuple(ScenarioResult(item, error=str(error)) for item in scenarios),
+        revision=how.revision,
+        version=__version__,
+    )
+
+
+def _revision(path: Path) -> str:
+    """Git revision of the scenarios' folder, `-dirty` when files differ from it; empty without git."""
+    import subprocess
+
+    folder = path if path.is_dir() else path.parent
+    command = ["git", "-c", "core.fsmonitor=false", "-C", str(folder)]
+    try:
+        done = subprocess.run(
+            [*command, "describe", "--always", "--dirty", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
