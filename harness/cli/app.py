@@ -19,6 +19,7 @@ from harness.report.streams import silence
 ENVIRONMENT = "NETCHECK"
 """Options also come from `NETCHECK_<OPTION>`."""
 CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": ENVIRONMENT, "max_content_width": 100}
+_ORDER = ("run", "lint", "list", "show", "schema", "doctor", "cleanup")
 
 
 class _ClosedPipeError(Exception):
@@ -38,7 +39,7 @@ class Command(click.Command):
 
     def __init__(self, *args: Any, tolerant: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.context_settings = CONTEXT | self.context_settings
+        self.context_settings = {**CONTEXT, **self.context_settings}
         self.tolerant = tolerant
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -54,7 +55,11 @@ class Group(click.Group):
 
     command_class = Command
 
-    def main(  # type: ignore[override]
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The order of the help: by how often they are needed."""
+        return sorted(self.commands, key=_ORDER.index)
+
+    def main(
         self, args: Sequence[str] | None = None, *_: Any, standalone_mode: bool = True, **extra: Any
     ) -> NoReturn:
         """Run a command line and exit with a code of `ExitCode`."""
@@ -70,7 +75,7 @@ class Group(click.Group):
             return ExitCode.USAGE
         except click.ClickException as error:
             error.show()
-            return error.exit_code if isinstance(error, CliError) else ExitCode.USAGE
+            return error.code if isinstance(error, CliError) else ExitCode.USAGE
         except (click.Abort, KeyboardInterrupt):
             click.echo("interrupted", err=True)
             return ExitCode.INTERRUPTED
@@ -126,6 +131,7 @@ def cli(ctx: click.Context) -> None:
         state.config = load(Path.cwd())
     except CliError as error:
         state.problem = error
-    ctx.default_map = {name: dict(state.config.values) for name in cli.commands}
+    values = {name: value for name, value in state.config.values.items() if name != "paths"}
+    ctx.default_map = dict.fromkeys(cli.commands, values)
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

@@ -1,4 +1,4 @@
-"""Options from `netcheck.toml` or `[tool.netcheck]` of `pyproject.toml`: found, checked, and their origins."""
+"""Options from `netcheck.toml` or `[tool.netcheck]` of `pyproject.toml`: found, checked, with origins."""
 
 from __future__ import annotations
 
@@ -129,12 +129,11 @@ class Origin:
 def origins(ctx: click.Context, command: click.Command, config: Config) -> list[Origin]:
     """The value that every option of `command` has when the command line names none, and its source."""
     assert ctx.parent is not None, "a command of the group has the group as parent"
-    settings: dict[str, Any] = {"default_map": dict(config.values), "resilient_parsing": True}
-    with command.make_context(command.name, [], parent=ctx.parent, **settings) as probe:
+    with command.make_context(command.name, [], parent=ctx.parent) as probe:
         found = []
         for parameter in command.params:
             name = parameter.name
-            if not isinstance(parameter, click.Option) or name is None or not parameter.expose_value:
+            if not isinstance(parameter, click.Option) or not name or not parameter.expose_value:
                 continue
             source = probe.get_parameter_source(name)
             found.append(
@@ -146,11 +145,9 @@ def origins(ctx: click.Context, command: click.Command, config: Config) -> list[
 def _shown(value: object) -> str:
     if isinstance(value, (tuple, list)):
         return ", ".join(str(item) for item in value) or "none"
-    return (
-        {True: "yes", False: "no", None: "none"}.get(value, str(value))
-        if not isinstance(value, str)
-        else value
-    )
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None or value == "" else str(value)
 
 
 def _source(source: ParameterSource | None, name: str, config: Config) -> str:

@@ -33,7 +33,7 @@ class CliError(click.ClickException):
     def __init__(self, message: str, advice: str = "", code: ExitCode = ExitCode.USAGE) -> None:
         super().__init__(message)
         self.advice = advice
-        self.exit_code = code
+        self.code = code
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print it on stderr; nothing in it reaches the terminal as a control character."""

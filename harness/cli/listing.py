@@ -31,8 +31,8 @@ SHOW_SCHEMA = "netcheck.dev/scenario/v1"
 def list_scenarios(
     ctx: click.Context,
     paths: tuple[str, ...],
-    expression: str,
-    tags: tuple[str, ...],
+    k: str,
+    tag: tuple[str, ...],
     as_json: bool,
     verbose: bool,
     color: str,
@@ -44,9 +44,9 @@ def list_scenarios(
 
     files = options.chosen_paths(ctx, paths)
     read = reading.read(files, color=reading.wants_color(color, sys.stderr))
-    scenarios = select(read, expression, tags)
+    scenarios = select(read, k, tag)
     if not scenarios:
-        raise reading.nothing_selected(expression, tags)
+        raise reading.nothing_selected(k, tag)
     if as_json:
         document = {"schema": LIST_SCHEMA, "scenarios": [_entry(item) for item in scenarios]}
         click.echo(json.dumps(document, indent=1))
@@ -55,7 +55,7 @@ def list_scenarios(
     return ExitCode.OK
 
 
-@cli.command()
+@cli.command(short_help="One scenario expanded: its matrix and every cell.")
 @click.argument("name")
 @options.paths_argument
 @options.json_option

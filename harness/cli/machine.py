@@ -31,9 +31,9 @@ def schema() -> int:
     return ExitCode.OK
 
 
-@cli.command()
+@cli.command(short_help="Remove the worlds that runs left behind.")
 def cleanup() -> int:
-    """Remove what runs left behind: worlds of --keep, and of runs that were killed."""
+    """Remove the worlds that runs left behind, by --keep or because they were killed."""
     from harness.clusters.lab.kept import cleanup as clean_up
     from harness.report.text import count
     from harness.source.render import printable
@@ -45,7 +45,7 @@ def cleanup() -> int:
     return ExitCode.OK
 
 
-@cli.command(cls=Command, tolerant=True)
+@cli.command(cls=Command, tolerant=True, short_help="What this machine can do, and what it lacks.")
 @options.verbose_option("Show where the value of every option of `run` comes from.")
 @options.color_option
 @click.pass_context

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from harness.cli.app import State
+from harness.cli.config import Config
 from harness.cli.exits import CliError
 
 DEFAULT_PATH = "scenarios"
@@ -35,17 +37,15 @@ def selection_options(command: _Command) -> _Command:
     """`-k` and `--tag`."""
     command = click.option(
         "--tag",
-        "tags",
         multiple=True,
         metavar="TAG",
         help="Only scenarios with TAG; `!TAG` leaves them out. Repeatable: any of the tags is enough.",
     )(command)
     return click.option(
         "-k",
-        "expression",
         default="",
         metavar="EXPR",
-        help="Only cells whose scenario::step::cell-id matches: substrings with and, or, not; or one full id.",
+        help="Only cells whose scenario::step::cell-id matches: substrings with and, or, not; or a full id.",
     )(command)
 
 
@@ -67,7 +67,9 @@ def verbose_option(text: str) -> Callable[[_Command], _Command]:
 
 def json_option(command: _Command) -> _Command:
     """`--json`."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")(command)
+    return click.option(
+        "--json", "as_json", is_flag=True, allow_from_autoenv=False, help="Print JSON instead of text."
+    )(command)
 
 
 def chosen_paths(ctx: click.Context, paths: tuple[str, ...]) -> tuple[Path, ...]:
@@ -76,19 +78,34 @@ def chosen_paths(ctx: click.Context, paths: tuple[str, ...]) -> tuple[Path, ...]
     Raises:
         CliError: A path does not exist.
     """
+    if paths:
+        return tuple(_existing(Path(item), "check the path") for item in paths)
     state = ctx.find_object(State)
-    configured: list[str] = list(state.config.values.get("paths", ())) if state else []
-    chosen = [Path(item) for item in paths or configured or (DEFAULT_PATH,)]
-    for path in chosen:
-        if not path.exists():
-            if paths:
-                raise CliError(f"{path}: there is no such file or folder", "check the path")
-            if configured:
-                assert state is not None
-                raise CliError(
-                    f"{path}: there is no such file or folder", f"check paths in {state.config.file}"
-                )
-            raise CliError(
-                f"there is no folder {DEFAULT_PATH}/ here", "name the files or folders with your scenarios"
-            )
-    return tuple(chosen)
+    config = state.config if state else Config()
+    configured: list[str] = list(config.values.get("paths", ()))
+    if config.file is not None and configured:
+        folder = Path(os.path.relpath(config.file.parent))
+        return tuple(_existing(folder / item, f"check paths in {config.file}") for item in configured)
+    return (_existing(Path(DEFAULT_PATH), "name the files or folders with your scenarios"),)
+
+
+def _existing(path: Path, advice: str) -> Path:
+    if not path.exists():
+        raise CliError(f"{path}: there is no such file or folder", advice)
+    return path
+
+
+def loudness(ctx: click.Context, verbose: bool, quiet: bool) -> tuple[bool, bool]:
+    """`-v` and `-q` when both are set: the command line outranks the environment and the file.
+
+    Raises:
+        click.UsageError: Both stand in the same place.
+    """
+    if not (verbose and quiet):
+        return verbose, quiet
+    typed = ParameterSource.COMMANDLINE
+    verbose = ctx.get_parameter_source("verbose") is typed
+    quiet = ctx.get_parameter_source("quiet") is typed
+    if verbose is quiet:
+        raise click.UsageError("verbose and quiet contradict each other; give one of them")
+    return verbose, quiet

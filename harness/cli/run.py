@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 DEFAULT_CLUSTER = "lab"
 
 
-@cli.command()
+@cli.command(short_help="Run scenarios; report expected against observed.")
 @options.paths_argument
 @click.option(
     "--cluster",
@@ -49,7 +49,6 @@ DEFAULT_CLUSTER = "lab"
 )
 @click.option(
     "--report",
-    "reports",
     multiple=True,
     metavar="FORMAT:PATH[,...]",
     help="Write junit:PATH or json:PATH; repeatable.",
@@ -63,11 +62,11 @@ def run(
     ctx: click.Context,
     paths: tuple[str, ...],
     cluster: str,
-    expression: str,
-    tags: tuple[str, ...],
+    k: str,
+    tag: tuple[str, ...],
     fail_fast: bool,
     jobs: int,
-    reports: tuple[str, ...],
+    report: tuple[str, ...],
     keep: bool,
     verbose: bool,
     quiet: bool,
@@ -82,12 +81,11 @@ def run(
     """
     from harness.cli.clusters import parse_spec
 
-    if verbose and quiet:
-        raise click.UsageError("-v and -q contradict each other; give one of them")
+    verbose, quiet = options.loudness(ctx, verbose, quiet)
     parse_spec(cluster)
-    files = _reports(reports)
+    files = _reports(report)
     chosen = options.chosen_paths(ctx, paths)
-    scenarios = _selected(chosen, expression, tags, color)
+    scenarios = _selected(chosen, k, tag, color)
     how = _How(cluster, jobs, fail_fast, keep, verbose, quiet, color, _revision(chosen[0]))
     result = _measure(scenarios, how)
     _write(files, result)
