@@ -115,7 +115,7 @@ class Prober:
         self.until(flight, deadline)
 
     def bind_fresh(self, sock: socket.socket, source: str) -> None:
-        """Bind a datagram socket to a source port that `source` has not used for the last 40,000 datagram probes.
+        """Bind a datagram socket to a port that `source` has not used for its last 40,000 datagram probes.
 
         A port used again within minutes would find its old entry in a connection table, and the answer of an
         earlier policy with it (semantics.md 3.1 no. 17).

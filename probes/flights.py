@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 IN, OUT, ET = select.EPOLLIN, select.EPOLLOUT, select.EPOLLET
 ANSWER_SECONDS = 2.0
-"""How long an accepted connection may keep silent. The path is known to be open by then, so this never makes a
-denial; it only says how long a busy server is waited for."""
+"""How long an accepted connection may keep silent. The path is known to be open by then, so this never makes
+a denial; it only says how long a busy server is waited for."""
 
 _NO_LINGER = struct.pack("ii", 1, 0)
 _SCTP = 132

@@ -23,6 +23,7 @@ class Flow:
         self.attempts = 1
         self.slot = timeout
         self.alive = True
+        self.announced = False
         self.deadline = 0.0
         self.began = time.monotonic()
         self.samples: list[list[Any]] = []

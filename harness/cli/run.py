@@ -171,7 +171,6 @@ def _measure(scenarios: Sequence[Scenario], how: _How) -> RunResult:
                 emit,
                 jobs=how.jobs,
                 fail_fast=how.fail_fast,
-                keep=how.keep,
                 revision=how.revision,
                 stop=stop,
             )

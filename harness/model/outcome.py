@@ -43,7 +43,9 @@ class Outcome:
         text = f"{self.kind}:{self.detail}" if self.detail else str(self.kind)
         if self.by:
             text += f" by {self.by}"
-        if self.lookup:
+        if self.lookup and self.kind is OutcomeKind.DNS:
+            text += f" {self.lookup}"
+        elif self.lookup:
             text = f"{self.lookup}, then {text}"
         return text
 

@@ -88,6 +88,10 @@ class Step:
     restart: tuple[str, ...] = ()
     transition: Transition | None = None
 
+    def transition_cells(self) -> tuple[Cell, ...]:
+        """Cells whose flows run while the step's change is made."""
+        return (*self.transition.steady, *self.transition.cut) if self.transition else ()
+
 
 @dataclass(frozen=True, slots=True)
 class Scenario:

@@ -17,9 +17,8 @@ _REQUEST, _ACK, _EXCL, _CREATE, _REPLACE = 0x1, 0x4, 0x200, 0x400, 0x100
 _NEWLINK, _NEWADDR, _NEWROUTE, _NEWNEIGH = 16, 20, 24, 28
 _NLMSG_ERROR = 2
 _IFF_UP = 1
-_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_LINKINFO, _IFLA_AF_SPEC, _IFLA_NET_NS_FD = 1, 3, 18, 26, 28
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_LINKINFO, _IFLA_NET_NS_FD = 1, 3, 18, 28
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
-_INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE = 8, b"\1"
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
 _NODAD_NOPREFIXROUTE = 0x202
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
@@ -74,20 +73,15 @@ class Netlink:
     ) -> None:
         """Make a pair of interfaces, one here, the other in the namespace behind `peer_namespace`.
 
-        Neither gets addresses of its own making.
-
         Raises:
             NetlinkError: The kernel refused.
         """
-        quiet = _attribute(
-            _IFLA_AF_SPEC, _attribute(socket.AF_INET6, _attribute(_INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE))
-        )
         other = struct.pack("=BBHiII", 0, 0, 0, peer_index, 0, 0)
         other += _text(_IFLA_IFNAME, peer) + _attribute(_IFLA_ADDRESS, _mac(peer_mac))
-        other += _attribute(_IFLA_NET_NS_FD, struct.pack("=I", peer_namespace)) + quiet
+        other += _attribute(_IFLA_NET_NS_FD, struct.pack("=I", peer_namespace))
         data = _attribute(_IFLA_INFO_DATA, _attribute(_VETH_INFO_PEER, other))
         body = struct.pack("=BBHiII", 0, 0, 0, index, 0, 0)
-        body += _text(_IFLA_IFNAME, name) + _attribute(_IFLA_ADDRESS, _mac(mac)) + quiet
+        body += _text(_IFLA_IFNAME, name) + _attribute(_IFLA_ADDRESS, _mac(mac))
         body += _attribute(_IFLA_LINKINFO, _text(_IFLA_INFO_KIND, "veth") + data)
         self._call(_NEWLINK, _CREATE | _EXCL, body, f"interface {name}")
 

@@ -1,0 +1,123 @@
+"""The lab as a cluster; see `engine.cluster.Cluster`."""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+
+from harness.clusters.lab import kept
+from harness.clusters.lab.link import Processes
+from harness.clusters.lab.world import LabWorld
+from harness.engine.cluster import ClusterError
+from harness.model.result import Backend
+from harness.model.scenario import Scenario
+
+FEATURES = frozenset(
+    {
+        "ipv6",
+        "external",
+        "external-names",
+        "dns",
+        "nodeport",
+        "headless",
+        "host-network",
+        "icmp",
+        "node-probes",
+    }
+)
+
+
+class LabCluster:
+    """Network namespaces of this machine.
+
+    Args:
+        spec: What the user asked for, for the reports.
+        personality: How points that the specification leaves open are read; `generic` is the least strict.
+        keep: Leave every world standing for a look.
+
+    Raises:
+        ClusterError: This machine cannot hold a lab; the text says what would help.
+    """
+
+    def __init__(self, spec: str = "lab", personality: str = "generic", keep: bool = False) -> None:
+        self._keep = keep
+        self._lock = threading.Lock()
+        self._spare: Processes | None = Processes()
+        self.backend = Backend(
+            spec=spec,
+            names=("lab", personality),
+            versions={
+                "kernel": platform.release(),
+                "nft": nft_version(),
+                "python": platform.python_version(),
+                "namespaces by": self._spare.mode,
+            },
+            features=FEATURES | ({"sctp"} if has_sctp() else frozenset()),
+        )
+
+    def open(self, scenario: Scenario, run: str) -> LabWorld:
+        """Build the scenario's world."""
+        with self._lock:
+            processes, self._spare = self._spare, None
+        world = LabWorld(processes or Processes(), run)
+        try:
+            world.reshape(scenario.topology)
+        except BaseException:
+            world.close()
+            raise
+        if self._keep:
+            return _KeptWorld(world, scenario.name, run)  # type: ignore[return-value]
+        return world
+
+    def close(self) -> None:
+        """End the processes that no scenario came to use."""
+        with self._lock:
+            spare, self._spare = self._spare, None
+        if spare is not None:
+            spare.close()
+
+
+class _KeptWorld:
+    """A world that stays when it is closed, until `netcheck cleanup`."""
+
+    def __init__(self, world: LabWorld, scenario: str, run: str) -> None:
+        self._world = world
+        self._scenario = scenario
+        self._run = run
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._world, name)
+
+    def close(self) -> None:
+        try:
+            places = self._world.detach()
+            kept.remember(self._world.pid, self._scenario, self._run, places)
+        except (ClusterError, OSError):
+            self._world.close()
+
+
+def nft_version() -> str:
+    """Version of nft, or an empty string."""
+    program = shutil.which("nft") or "/usr/sbin/nft"
+    try:
+        done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    match = re.search(r"v?(\d+(\.\d+)+)", done.stdout)
+    return match.group(1) if match else ""
+
+
+def has_sctp() -> bool:
+    """Whether this kernel speaks SCTP."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM, 132).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,75 @@
+"""The process of a lab in which all pods listen, the cluster's DNS included."""
+
+from __future__ import annotations
+
+import select
+from typing import Any
+
+from harness.clusters.lab.dns import Zone
+from harness.clusters.lab.places import Places
+from probes.client import raise_open_files
+from probes.server import Server, listeners_from
+from probes.wire import Channel
+
+
+class ListenerProcess:
+    """Reads what to listen on from the master and namespaces from the keeper; see probes/PROTOCOL.md."""
+
+    def __init__(self, master: Channel, keeper: Channel) -> None:
+        raise_open_files()
+        self._places = Places()
+        self._master = master
+        self._keeper = keeper
+        self._epoll = select.epoll()
+        self._server = Server(self._epoll)
+        self._zone = Zone()
+        for channel in (master, keeper):
+            self._epoll.register(channel.fileno(), select.EPOLLIN)
+
+    def run(self) -> None:
+        """Serve until the master or the keeper goes away."""
+        while not (self._master.closed or self._keeper.closed):
+            control = False
+            for fileno, events in self._epoll.poll(-1, 1024):
+                if self._server.owns(fileno):
+                    self._server.ready(fileno, events)
+                else:
+                    control = True
+            if control:
+                # The keeper first: what the master asks for may need a namespace that is on its way.
+                for message in self._keeper.receive():
+                    self._places.learn(message, self._keeper)
+                for message in self._master.receive():
+                    self._command(message)
+
+    def _command(self, message: dict[str, Any]) -> None:
+        match message["op"]:
+            case "listen":
+                self._master.send({"op": "listening", "failures": self._listen(message["listeners"])})
+            case "close":
+                for identity in message["identities"]:
+                    self._server.close(identity)
+                self._master.send({"op": "closed"})
+            case "zone":
+                self._zone = Zone.from_wire(message["zone"])
+                self._master.send({"op": "zone"})
+            case "receipts":
+                counts = self._server.receipts.take(message["id"])
+                self._master.send({"op": "receipts", "id": message["id"], "counts": list(counts.items())})
+            case other:
+                self._master.send({"op": "failed", "why": f"unknown request {other!r}"})
+
+    def _listen(self, listeners: list[dict[str, Any]]) -> list[list[str]]:
+        failures = []
+        for item in listeners:
+            answer = self._answer if item.get("dns") else None
+            try:
+                self._places.enter(item["place"])
+                self._server.listen(item["identity"], item["addresses"], listeners_from(item), answer)
+            except (KeyError, OSError) as trouble:
+                why = trouble.strerror if isinstance(trouble, OSError) and trouble.strerror else str(trouble)
+                failures.append([item["identity"], why])
+        return failures
+
+    def _answer(self, message: bytes, peer: str, tcp: bool) -> bytes | None:
+        return self._zone.answer(message, peer, tcp)

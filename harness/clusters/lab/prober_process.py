@@ -1,0 +1,93 @@
+"""The process of a lab that sends probes: one for all pods."""
+
+from __future__ import annotations
+
+import select
+import time
+from typing import Any
+
+from harness.clusters.lab.places import Places
+from probes.client import Prober, Sweep, raise_open_files
+from probes.flows import Flow
+from probes.wire import Channel
+
+CHUNK = 2000
+"""Results per line; small enough that the master reads while the next ones come in."""
+
+
+class ProberProcess:
+    """Reads plans from the master and namespaces from the keeper; see probes/PROTOCOL.md."""
+
+    def __init__(self, master: Channel, keeper: Channel) -> None:
+        self._places = Places()
+        self._master = master
+        self._keeper = keeper
+        self._prober = Prober(self._places.enter, raise_open_files())
+        self._sweeps: dict[int, Sweep] = {}
+        self._flows: dict[int, Flow] = {}
+        self._nonce = ""
+        self._prober.add(master.fileno(), self)
+        self._prober.add(keeper.fileno(), self)
+
+    def run(self) -> None:
+        """Serve until the master or the keeper goes away."""
+        while not (self._master.closed or self._keeper.closed):
+            self._prober.turn()
+            self._report()
+            if self._master.backlog:
+                self._write()
+
+    def _write(self) -> None:
+        waiting = select.poll()
+        waiting.register(self._master.fileno(), select.POLLOUT)
+        while self._master.backlog and not self._master.closed:
+            waiting.poll()
+            self._master.flush()
+
+    def ready(self, prober: Prober, events: int) -> None:
+        """Read the keeper first: what the master asks for may need a namespace that is on its way."""
+        for message in self._keeper.receive():
+            self._places.learn(message, self._keeper)
+            self._prober.forget_place()
+        for message in self._master.receive():
+            self._command(message)
+
+    def _command(self, message: dict[str, Any]) -> None:
+        match message["op"]:
+            case "hello":
+                self._nonce = message["nonce"]
+            case "sweep":
+                sweep = Sweep(self._nonce, message["id"], message["timeout"], message["attempts"])
+                self._sweeps[sweep.number] = sweep
+                self._prober.submit(sweep.flights(message["probes"]))
+            case "flow":
+                flow = Flow(self._nonce, message["id"], message["interval"], message["timeout"])
+                self._flows[flow.number] = flow
+                flow.begin(self._prober, message["probes"], message["established"])
+            case "unflow":
+                self._flows[message["id"]].stop(self._prober)
+            case other:
+                self._master.send({"op": "failed", "why": f"unknown request {other!r}"})
+
+    def _report(self) -> None:
+        for sweep in list(self._sweeps.values()):
+            if sweep.left and len(sweep.results) < CHUNK:
+                continue
+            results = sweep.take()
+            if sweep.left == 0:
+                del self._sweeps[sweep.number]
+            self._master.send(
+                {"op": "results", "id": sweep.number, "results": results, "done": sweep.left == 0}
+            )
+        for flow in list(self._flows.values()):
+            if flow.alive and not flow.announced and flow.ready:
+                flow.announced = True
+                self._master.send(
+                    {"op": "flowing", "id": flow.number, "elapsed": time.monotonic() - flow.began}
+                )
+            if flow.finished:
+                del self._flows[flow.number]
+                held = [[item.index, bool(item.before), item.after] for item in flow.held]
+                self._master.send(
+                    {"op": "flowed", "id": flow.number, "samples": flow.samples, "established": held}
+                )

@@ -1,0 +1,106 @@
+"""Services as nft rules: ClusterIP and NodePort by DNAT on the node where the connection enters.
+
+Addresses are translated before policies are evaluated, as in every CNI (semantics.md 3.1 no. 10). NodePort
+connections and those of a pod to itself are masqueraded, as kube-proxy does.
+"""
+
+from __future__ import annotations
+
+from harness.clusters.lab.addressing import FAMILIES, Addressing, pick
+from harness.model.topology import Family, Protocol, Service, ServicePort, ServiceType, Topology
+
+TABLE = "netcheck_services"
+NODEPORT_MARK = "0x4000"
+
+_IP = {Family.IPV4: "ip", Family.IPV6: "ip6"}
+
+
+def ruleset(topology: Topology, addressing: Addressing, node: str) -> str:
+    """The whole services table of one node, replacing the one before in one transaction."""
+    dispatch: list[str] = []
+    chains: list[str] = []
+    refused: list[str] = []
+    hairpins: list[str] = []
+    for service in topology.services.values():
+        if service.type is ServiceType.HEADLESS:
+            continue
+        for port in service.ports:
+            for family in FAMILIES:
+                _port(service, port, family, topology, addressing, node, dispatch, chains, refused)
+    for pod in topology.pods.values():
+        if addressing.homes[pod.id] == node and not pod.host_network:
+            for family in FAMILIES:
+                address = pick(addressing.pod(pod.id), family)
+                if address:
+                    hairpins.append(f"{_IP[family]} saddr {address} {_IP[family]} daddr {address} masquerade")
+    body = [f"table inet {TABLE} {{}}", f"delete table inet {TABLE}", f"table inet {TABLE} {{", *chains]
+    body += [
+        "chain dispatch {",
+        *dispatch,
+        "}",
+        "chain prerouting { type nat hook prerouting priority -100; jump dispatch; }",
+        "chain output { type nat hook output priority -100; jump dispatch; }",
+        "chain refused {",
+        *refused,
+        "}",
+        "chain refuse_forwarded { type filter hook forward priority -20; jump refused; }",
+        "chain refuse_local { type filter hook output priority -20; jump refused; }",
+        "chain postrouting {",
+        "type nat hook postrouting priority srcnat;",
+        f"meta mark & {NODEPORT_MARK} == {NODEPORT_MARK} masquerade",
+        *(hairpins if dispatch else ()),
+        "}",
+        "}",
+    ]
+    return "\n".join(body) + "\n"
+
+
+def _port(
+    service: Service,
+    port: ServicePort,
+    family: Family,
+    topology: Topology,
+    addressing: Addressing,
+    node: str,
+    dispatch: list[str],
+    chains: list[str],
+    refused: list[str],
+) -> None:
+    protocol = _nft_protocol(port.protocol)
+    entries = []
+    address = pick(addressing.service(service.id), family)
+    if address:
+        entries.append((address, port.port, False))
+    own = pick(addressing.node(node), family)
+    if port.node_port and own:
+        entries.append((own, port.node_port, True))
+    targets = []
+    for pod, number in topology.backends(service, port):
+        backend = pick(addressing.pod(pod.id), family)
+        if backend:
+            targets.append(f"[{backend}]:{number}" if ":" in backend else f"{backend}:{number}")
+    if not targets:
+        for address, number, _ in entries:
+            refused.append(f"{_IP[family]} daddr {address} {protocol} dport {number} reject")
+        return
+    name = f"s{len(chains)}"
+    backends = []
+    for index, target in enumerate(targets):
+        backends.append(f"{name}_{index}")
+        chains.append(
+            f"chain {name}_{index} {{ meta l4proto {protocol} dnat {_IP[family]} to {target}; }}"
+        )
+    choices = ", ".join(f"{index} : goto {chain}" for index, chain in enumerate(backends))
+    body = (
+        f"goto {backends[0]}"
+        if len(backends) == 1
+        else f"numgen inc mod {len(backends)} vmap {{ {choices} }}"
+    )
+    chains.append(f"chain {name} {{ {body}; }}")
+    for address, number, from_outside in entries:
+        mark = f"meta mark set meta mark | {NODEPORT_MARK} " if from_outside else ""
+        dispatch.append(f"{_IP[family]} daddr {address} {protocol} dport {number} {mark}goto {name}")
+
+
+def _nft_protocol(protocol: Protocol) -> str:
+    return protocol.value.lower()

@@ -1,0 +1,233 @@
+"""Sends the probes of a sweep and gathers everything that an observation needs."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from harness.clusters.lab.addressing import Addressing
+from harness.clusters.lab.enforce import TABLE, Compiled
+from harness.clusters.lab.link import Processes
+from harness.clusters.lab.resolve import Proof, Resolved, UnresolvedError, resolve
+from harness.clusters.lab.wiring import node_place
+from harness.engine.cluster import FlowRecord, Sample
+from harness.model.outcome import Observation, Outcome, OutcomeKind
+from harness.model.probe import Probe
+from harness.model.rules import OPEN_POINTS
+from harness.model.topology import Protocol, Topology
+
+ATTEMPTS = 2
+"""A denial is confirmed by one more attempt; answers are believed at once."""
+
+AGAIN = 3
+"""How often a probe is sent anew whose outcome says neither yes nor no, because the machine was too busy."""
+
+PROOF_TIMEOUT = 2.0
+"""Seconds in which a listener must answer from inside its own namespace, where nothing denies."""
+
+FLOW_INTERVAL = 0.01
+"""Seconds between two starts of a flow's probe."""
+
+_MARGIN = 30.0
+
+
+class Sweeper:
+    """Talks to the prober and the listener of one lab."""
+
+    def __init__(self, processes: Processes, nonce: str) -> None:
+        self._prober = processes.prober
+        self._listener = processes.listener
+        self._keeper = processes.keeper
+        self._numbers = itertools.count(1)
+        self._prober.send({"op": "hello", "nonce": nonce})
+
+    def sweep(
+        self,
+        probes: Sequence[Probe],
+        timeout: float,
+        topology: Topology,
+        addressing: Addressing,
+        compiled: Mapping[str, Compiled],
+    ) -> tuple[Observation, ...]:
+        """Send the probes; see `engine.cluster.World.sweep`."""
+        resolved: dict[int, Resolved] = {}
+        found: dict[int, Observation] = {}
+        for index, probe in enumerate(probes):
+            try:
+                resolved[index] = resolve(probe, topology, addressing)
+            except (UnresolvedError, KeyError) as trouble:
+                found[index] = Observation(Outcome(OutcomeKind.ERROR, f"no address: {trouble}"))
+        self._forget_open(compiled)
+        left = list(resolved)
+        for _ in range(AGAIN):
+            seen = self._once({index: resolved[index] for index in left}, timeout)
+            found.update(seen)
+            left = [index for index in seen if _undecided(probes[index], seen[index])]
+            if not left:
+                break
+        self._prove(resolved, found)
+        self._mark_open(probes, found, compiled)
+        return tuple(found[index] for index in range(len(probes)))
+
+    def _once(self, plan: Mapping[int, Resolved], timeout: float) -> dict[int, Observation]:
+        if not plan:
+            return {}
+        number = next(self._numbers)
+        specs = [[index, *item.spec] for index, item in plan.items()]
+        results = self._send(number, specs, timeout, ATTEMPTS)
+        answer = self._listener.ask({"op": "receipts", "id": number})
+        receipts = {int(index): int(count) for index, count in answer["counts"]}
+        return {
+            result[0]: replace(
+                _observation(result),
+                receipts=receipts.get(result[0], 0),
+                expected_servers=plan[result[0]].servers,
+            )
+            for result in results
+        }
+
+    def _send(self, number: int, specs: list[list[Any]], timeout: float, attempts: int) -> list[list[Any]]:
+        self._prober.send(
+            {"op": "sweep", "id": number, "timeout": timeout, "attempts": attempts, "probes": specs}
+        )
+        results: list[list[Any]] = []
+        while True:
+            answer = self._prober.receive(timeout + _MARGIN)
+            results += answer["results"]
+            if answer["done"]:
+                return results
+
+    def _prove(self, resolved: Mapping[int, Resolved], found: dict[int, Observation]) -> None:
+        """Ask every listener behind a cell that did not connect, from inside: a dead one makes no denial."""
+        doubtful = [index for index in resolved if not found[index].outcome.token]
+        proofs: dict[Proof, int] = {}
+        for index in doubtful:
+            for proof in resolved[index].proofs:
+                proofs.setdefault(proof, len(proofs))
+        if not proofs:
+            return
+        specs = [proof.spec(index) for proof, index in proofs.items()]
+        results = self._send(next(self._numbers), specs, PROOF_TIMEOUT, 1)
+        alive = {result[0]: bool(result[4]) for result in results}
+        for index in doubtful:
+            needed = resolved[index].proofs
+            if needed:
+                listening = all(alive[proofs[proof]] for proof in needed)
+                found[index] = replace(found[index], listening=listening)
+
+    # -- open points -----------------------------------------------------------------------------------
+
+    def _forget_open(self, compiled: Mapping[str, Compiled]) -> None:
+        scripts = []
+        for node, table in compiled.items():
+            names = sorted(table.open_sets)
+            if names:
+                scripts.append(
+                    [node_place(node), "\n".join(f"flush set inet {TABLE} {name}" for name in names)]
+                )
+        if scripts:
+            self._keeper.ask({"op": "nft", "scripts": scripts})
+
+    def _mark_open(
+        self, probes: Sequence[Probe], found: dict[int, Observation], compiled: Mapping[str, Compiled]
+    ) -> None:
+        """Say of each cell whose packets passed or fell on an open point which one it was."""
+        places = {node_place(node): table for node, table in compiled.items() if table.open_sets}
+        if not places:
+            return
+        answer = self._keeper.ask({"op": "list", "places": list(places), "what": ["sets", "inet"]})
+        flows: dict[tuple[str, ...], str] = {}
+        for place, text in answer["rules"].items():
+            for item in json.loads(text)["nftables"]:
+                point = places[place].open_sets.get(item.get("set", {}).get("name", ""))
+                if point is None:
+                    continue
+                for element in item["set"].get("elem", ()):
+                    flows[tuple(str(part) for part in _concatenated(element))] = point
+        if not flows:
+            return
+        for index, observation in found.items():
+            address, _, port = observation.source_address.rpartition(":")
+            address = address.strip("[]")
+            target = observation.destination.rpartition(":")[0].strip("[]")
+            if probes[index].target.protocol is Protocol.ICMP:
+                point = flows.get((address, target))
+            else:
+                point = next((flows[key] for key in flows if key[:2] == (address, port)), None)
+            if point is not None:
+                found[index] = replace(observation, open_point=OPEN_POINTS[point])
+
+    # -- flows -----------------------------------------------------------------------------------------
+
+    def start_flow(
+        self,
+        probes: Sequence[Probe],
+        established: Sequence[Probe],
+        timeout: float,
+        topology: Topology,
+        addressing: Addressing,
+    ) -> tuple[int, float]:
+        """Start flows; returns their number and how many seconds ago they began."""
+        number = next(self._numbers)
+        specs = [[index, *resolve(probe, topology, addressing).spec] for index, probe in enumerate(probes)]
+        offset = len(probes)
+        held = [
+            [offset + index, *resolve(probe, topology, addressing).spec]
+            for index, probe in enumerate(established)
+        ]
+        self._prober.send(
+            {
+                "op": "flow",
+                "id": number,
+                "interval": FLOW_INTERVAL,
+                "timeout": timeout,
+                "probes": specs,
+                "established": held,
+            }
+        )
+        return number, float(self._prober.receive(timeout + _MARGIN)["elapsed"])
+
+    def stop_flow(self, number: int, probes: int) -> tuple[FlowRecord, ...]:
+        """End flows; the records of the probes, then those of the held connections."""
+        self._prober.send({"op": "unflow", "id": number})
+        answer = self._prober.receive(_MARGIN)
+        samples: dict[int, list[Sample]] = {index: [] for index in range(probes)}
+        for index, at, kind, detail, by, token, served_by in answer["samples"]:
+            outcome = Outcome(OutcomeKind(kind), detail, by, token, served_by)
+            samples[index].append(Sample(at, outcome))
+        self._listener.ask({"op": "receipts", "id": number})
+        records = [FlowRecord(tuple(sorted(items, key=lambda item: item.at))) for items in samples.values()]
+        records += [FlowRecord((), before, after) for _, before, after in answer["established"]]
+        return tuple(records)
+
+
+def _observation(result: list[Any]) -> Observation:
+    _, kind, detail, by, token, served_by, lookup, attempts, seconds, local, remote = result
+    return Observation(
+        Outcome(OutcomeKind(kind), detail, by, token, served_by, lookup),
+        attempts=attempts,
+        seconds=seconds,
+        source_address=local,
+        destination=remote,
+    )
+
+
+def _undecided(probe: Probe, observation: Observation) -> bool:
+    """Arrived, but the answer came too late: a busy machine, not a verdict."""
+    outcome = observation.outcome
+    if outcome.token:
+        return False
+    if outcome.kind is OutcomeKind.TIMEOUT and observation.receipts:
+        return True
+    return outcome.kind is OutcomeKind.ERROR and outcome.detail.startswith("connected, but no answer")
+
+
+def _concatenated(element: Any) -> Sequence[Any]:
+    if isinstance(element, dict) and "elem" in element:
+        element = element["elem"]["val"]
+    if isinstance(element, dict) and "concat" in element:
+        return list(element["concat"])
+    return [element]

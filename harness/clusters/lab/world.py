@@ -1,0 +1,225 @@
+"""One scenario's world in the lab."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.clusters.lab import enforce, evidence, services
+from harness.clusters.lab.addressing import Addressing
+from harness.clusters.lab.dns import make_zone
+from harness.clusters.lab.link import Processes
+from harness.clusters.lab.sweeper import Sweeper
+from harness.clusters.lab.wiring import Wiring, external_place, node_place
+from harness.dialects.registry import compile_all
+from harness.engine.cluster import ClusterError, FlowRecord, Flows, InForce
+from harness.model.builtin import DNS_POD, with_builtins
+from harness.model.outcome import Observation
+from harness.model.policy import Policy, PolicyRef
+from harness.model.probe import Probe
+from harness.model.rules import Stage
+from harness.model.topology import Pod, Topology
+
+CONNECT_TIMEOUT = 0.5
+"""Seconds per probe. Nothing gets lost in a lab; half of it is the confirming attempt (reference lab.md)."""
+
+
+class LabWorld:
+    """Built from a topology, changed step by step; see `engine.cluster.World`."""
+
+    connect_timeout = CONNECT_TIMEOUT
+    sweeps = 1
+
+    def __init__(self, processes: Processes, nonce: str) -> None:
+        self._processes = processes
+        self._addressing = Addressing()
+        self._wiring = Wiring(self._addressing)
+        self._topology = Topology()
+        self._policies: dict[PolicyRef, Policy] = {}
+        self._stages: tuple[Stage, ...] = ()
+        self._compiled: dict[str, enforce.Compiled] = {}
+        self._services: dict[str, str] = {}
+        self._sweeper = Sweeper(processes, nonce)
+        self._changed = 0.0
+        self._in_force = 0.0
+        self.build_seconds = 0.0
+
+    # -- building --------------------------------------------------------------------------------------
+
+    def reshape(self, topology: Topology) -> None:
+        """See `engine.cluster.World`."""
+        began = time.monotonic()
+        topology = with_builtins(topology)
+        before = self._topology
+        gone = [
+            pod.id
+            for pod in before.pods.values()
+            if pod.id not in topology.pods or _moved(pod, topology.pods[pod.id])
+        ]
+        fresh = [
+            pod
+            for pod in topology.pods.values()
+            if pod.id not in before.pods or _moved(pod, before.pods[pod.id])
+        ]
+        outside = [item for item in topology.externals.values() if item.name not in before.externals]
+        if gone:
+            self._remove(gone)
+        self._topology = topology
+        self._addressing.learn(topology, DNS_POD)
+        operations = self._wiring.nodes()
+        for external in outside:
+            operations += self._wiring.external(external)
+        for pod in fresh:
+            operations += self._wiring.pod(pod)
+        if operations:
+            self._processes.keeper.ask({"op": "build", "operations": operations})
+        listeners = [self._listener(pod) for pod in fresh if pod.listeners]
+        listeners += [
+            {
+                "identity": external_place(item.name),
+                "place": external_place(item.name),
+                "addresses": list(item.addresses.values()),
+                "ports": [[port.port, port.protocol.value] for port in item.listeners],
+            }
+            for item in outside
+            if item.listeners
+        ]
+        self._listen(listeners)
+        self._processes.listener.ask({"op": "zone", "zone": make_zone(topology, self._addressing)})
+        self._load()
+        self.build_seconds = self.build_seconds or time.monotonic() - began
+
+    def restart(self, pods: Sequence[str]) -> None:
+        """See `engine.cluster.World`."""
+        kept = {name: pod for name, pod in self._topology.pods.items() if name not in set(pods)}
+        whole = self._topology
+        self.reshape(Topology(whole.namespaces, kept, whole.services, whole.externals))
+        self.reshape(whole)
+
+    def _remove(self, pods: Sequence[str]) -> None:
+        self._processes.listener.ask({"op": "close", "identities": list(pods)})
+        operations = self._wiring.gone(pods)
+        for pod in pods:
+            self._addressing.renew(self._topology.pods[pod])
+        self._processes.keeper.ask({"op": "build", "operations": operations})
+
+    def _listener(self, pod: Pod) -> dict[str, Any]:
+        return {
+            "identity": pod.id,
+            "place": pod.id,
+            "addresses": list(self._addressing.pod(pod.id)),
+            "ports": [[item.port, item.protocol.value] for item in pod.listeners],
+            "dns": pod.id == DNS_POD,
+        }
+
+    def _listen(self, listeners: Sequence[Mapping[str, Any]]) -> None:
+        if not listeners:
+            return
+        failures = self._processes.listener.ask({"op": "listen", "listeners": list(listeners)})["failures"]
+        if failures:
+            raise ClusterError("; ".join(str(why) for _, why in failures[:5]))
+
+    # -- policies --------------------------------------------------------------------------------------
+
+    def apply(self, policies: Sequence[Policy]) -> None:
+        """See `engine.cluster.World`."""
+        self._policies.update({policy.ref: policy for policy in policies})
+        self._load()
+
+    def delete(self, policies: Sequence[PolicyRef]) -> None:
+        """See `engine.cluster.World`."""
+        for ref in policies:
+            self._policies.pop(ref, None)
+        self._load()
+
+    def in_force(self) -> InForce:
+        """The commit of the rules is the moment; it has passed when `apply` returns."""
+        return InForce(max(0.0, self._in_force - self._changed), "nft commit on every node")
+
+    def _load(self) -> None:
+        """Bring services and policies up to date on every node."""
+        self._changed = time.monotonic()
+        self._stages = compile_all(tuple(self._policies.values()), self._topology)
+        scripts = []
+        for node in self._addressing.nodes:
+            table = services.ruleset(self._topology, self._addressing, node)
+            interfaces = {
+                pod.id: self._wiring.interface(pod.id)
+                for pod in self._topology.pods.values()
+                if not pod.host_network and self._addressing.homes[pod.id] == node
+            }
+            compiled = enforce.compile_node(self._stages, self._addressing, node, interfaces)
+            script = ""
+            if self._services.get(node) != table:
+                script += table
+            if node not in self._compiled or self._compiled[node].script != compiled.script:
+                script += compiled.script
+            self._services[node] = table
+            self._compiled[node] = compiled
+            if script:
+                scripts.append([node_place(node), script])
+        if scripts:
+            self._processes.keeper.ask({"op": "nft", "scripts": scripts})
+        self._in_force = time.monotonic()
+
+    # -- probing ---------------------------------------------------------------------------------------
+
+    def sweep(self, probes: Sequence[Probe], timeout: float) -> tuple[Observation, ...]:
+        """See `engine.cluster.World`."""
+        return self._sweeper.sweep(probes, timeout, self._topology, self._addressing, self._compiled)
+
+    def start_flows(self, probes: Sequence[Probe], established: Sequence[Probe], timeout: float) -> Flows:
+        """See `engine.cluster.World`."""
+        return _LabFlows(self._sweeper, self._topology, self._addressing, probes, established, timeout)
+
+    def evidence(self, probe: Probe, timeout: float) -> tuple[str, ...]:
+        """Which counters move when the probe is sent once more."""
+        before = evidence.counters(self._processes, self._compiled)
+        self.sweep([probe], timeout)
+        after = evidence.counters(self._processes, self._compiled)
+        return evidence.moved(before, after)
+
+    def close(self) -> None:
+        """End the lab's processes; the kernel takes down the rest."""
+        self._processes.close()
+
+    def detach(self) -> dict[str, int]:
+        """Leave the world standing; returns its namespaces as descriptors of the keeper."""
+        places = self._processes.detach()
+        self._processes.abandon()
+        return places
+
+    @property
+    def pid(self) -> int:
+        """Process that holds the world."""
+        return self._processes.pid
+
+
+def _moved(one: Pod, other: Pod) -> bool:
+    """Whether a pod must be built anew: everything but its labels is fixed at its creation."""
+    return (one.listeners, one.node, one.host_network) != (other.listeners, other.node, other.host_network)
+
+
+class _LabFlows:
+    """Flows in the prober's process; see `engine.cluster.Flows`."""
+
+    def __init__(
+        self,
+        sweeper: Sweeper,
+        topology: Topology,
+        addressing: Addressing,
+        probes: Sequence[Probe],
+        established: Sequence[Probe],
+        timeout: float,
+    ) -> None:
+        self._sweeper = sweeper
+        self._probes = len(probes)
+        self._number, elapsed = sweeper.start_flow(probes, established, timeout, topology, addressing)
+        self._began = time.monotonic() - elapsed
+
+    def now(self) -> float:
+        return time.monotonic() - self._began
+
+    def stop(self) -> tuple[FlowRecord, ...]:
+        return self._sweeper.stop_flow(self._number, self._probes)

@@ -1,0 +1,115 @@
+"""Outcome, receipt and control in, verdict out: one pure table (design section 4.4).
+
+Whatever does not fit a row is an error with its reason, never a verdict.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.model.outcome import Observation, OutcomeKind
+from harness.model.probe import DnsQuery, Probe
+from harness.model.topology import Protocol
+from harness.model.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict, or None with the reason why there is none."""
+
+    verdict: Verdict | None
+    reason: str = ""
+
+
+_DNS = {
+    "NOERROR": Verdict.ALLOW,
+    "REFUSED": Verdict.DNS_REFUSED,
+    "NXDOMAIN": Verdict.DNS_NXDOMAIN,
+}
+
+
+def judge(probe: Probe, seen: Observation) -> Judgement:
+    """The verdict on one observation of a probe whose control connected.
+
+    Sources of the rows: semantics.md 1.7 (client-side signatures), design section 4.4.
+    """
+    outcome = seen.outcome
+    match outcome.kind:
+        case OutcomeKind.CONNECTED | OutcomeKind.HTTP if outcome.token:
+            return _answered(probe, seen)
+        case OutcomeKind.CONNECTED:
+            return Judgement(None, "connected, but the answer did not carry the probe's token")
+        case OutcomeKind.HTTP if outcome.detail == "403":
+            return Judgement(Verdict.DENY_HTTP)
+        case OutcomeKind.HTTP:
+            return Judgement(None, f"HTTP {outcome.detail} came from something that is not the listener")
+        case OutcomeKind.DNS:
+            return _resolved(outcome.detail)
+        case OutcomeKind.TLS:
+            return Judgement(Verdict.TLS_REJECTED)
+        case OutcomeKind.TIMEOUT:
+            return _silent(seen)
+        case OutcomeKind.REFUSED | OutcomeKind.UNREACHABLE:
+            return _refused(seen)
+        case OutcomeKind.RESET:
+            return Judgement(
+                None, f"the connection was accepted and then reset ({outcome.by or 'no answer'})"
+            )
+        case OutcomeKind.ERROR:
+            return Judgement(None, outcome.detail or "the prober could not send it")
+
+
+def _answered(probe: Probe, seen: Observation) -> Judgement:
+    served_by = seen.outcome.served_by
+    if seen.expected_servers and served_by and served_by not in seen.expected_servers:
+        return Judgement(None, f"{served_by} answered instead of {' or '.join(seen.expected_servers)}")
+    if not seen.receipts and probe.target.protocol is not Protocol.ICMP:
+        return Judgement(None, "an answer came back, but the listener has no receipt of the probe")
+    return Judgement(Verdict.ALLOW)
+
+
+def _resolved(rcode: str) -> Judgement:
+    verdict = _DNS.get(rcode)
+    if verdict is not None:
+        return Judgement(verdict)
+    if rcode == "NODATA":
+        return Judgement(None, "the name has no address of the probe's family")
+    return Judgement(None, f"the resolver answered {rcode}")
+
+
+def _silent(seen: Observation) -> Judgement:
+    if seen.receipts:
+        return Judgement(None, "the probe arrived at the listener, but no answer came back")
+    return _denied(seen, Verdict.DROP)
+
+
+def _refused(seen: Observation) -> Judgement:
+    if seen.receipts:
+        return Judgement(None, "the probe was refused, yet the listener has a receipt of it")
+    if seen.listening and not seen.outcome.by.startswith(("rst", "icmp")):
+        return Judgement(None, f"refused at the source itself ({seen.outcome.by or 'no route'})")
+    return _denied(seen, Verdict.REJECT)
+
+
+def _denied(seen: Observation, verdict: Verdict) -> Judgement:
+    """A denial counts only with a live listener behind it."""
+    if seen.listening is None:
+        return Judgement(None, f"{seen.outcome}, and nothing proves that the destination listens")
+    if not seen.listening:
+        return Judgement(None, f"nobody listens there ({seen.outcome}), so this is no denial")
+    return Judgement(verdict)
+
+
+def judge_control(probe: Probe, seen: Observation) -> str:
+    """Why the control does not count; empty when the path works while no policy stands in the way.
+
+    The control of a DNS cell is the resolver answering, whatever it answers.
+    """
+    if isinstance(probe.request, DnsQuery) and seen.outcome.kind is OutcomeKind.DNS:
+        return ""
+    found = judge(probe, seen)
+    if found.verdict is Verdict.ALLOW:
+        return ""
+    if found.verdict is None:
+        return found.reason
+    return f"{seen.outcome} although no policy stands in the way"

@@ -1,0 +1,267 @@
+"""One scenario from build to tear-down (design section 4)."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from harness.engine import plan
+from harness.engine.cluster import Cluster, ClusterError, World
+from harness.engine.events import CellJudged, Event, PhaseStarted, StepFinished
+from harness.engine.flows import Moments, judge_transition
+from harness.engine.judge import Judgement, judge, judge_control
+from harness.engine.status import decide
+from harness.model.outcome import Observation
+from harness.model.probe import Probe
+from harness.model.result import Backend, CellResult, ScenarioResult, StepResult
+from harness.model.rules import OPEN_POINTS
+from harness.model.scenario import Cell, Scenario, Step
+from harness.model.topology import Topology
+from harness.model.verdict import Expected, Status
+from harness.oracle import predict
+
+EVIDENCE_CELLS = 25
+"""Failed cells of one step for which evidence is gathered; more of them rarely say more."""
+
+EVIDENCE_TIMEOUT = 0.1
+"""Seconds for the probe that moves a counter; it need not wait for an answer that will not come."""
+
+DEADLINE = 30.0
+"""Seconds in which differing sweeps must come to agree, unless the scenario says otherwise."""
+
+
+class InterruptedRunError(Exception):
+    """The user stopped the run."""
+
+
+class ScenarioRun:
+    """Runs one scenario; every measured step survives an interruption."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        cluster: Cluster,
+        emit: Callable[[Event], None],
+        stop: threading.Event,
+        run: str,
+    ) -> None:
+        self._scenario = scenario
+        self._cluster = cluster
+        self._backend: Backend = cluster.backend
+        self._emit = emit
+        self._stop = stop
+        self._run = run
+        self._controls: dict[plan.ControlKey, str] = {}
+        self._steps: list[StepResult] = []
+        self._build_seconds = 0.0
+
+    def execute(self) -> ScenarioResult:
+        """Build, control, change, sweep, judge, tear down."""
+        began = time.monotonic()
+        skipped = error = ""
+        missing = [
+            f"{feature} ({reason})"
+            for feature, reason in plan.needs(self._scenario).items()
+            if feature not in self._backend.features
+        ]
+        if missing:
+            skipped = f"{self._backend.spec} lacks the feature {', '.join(missing)}"
+        else:
+            try:
+                self._in_world()
+            except InterruptedRunError:
+                error = "interrupted before everything was measured"
+            except ClusterError as trouble:
+                error = f"{trouble}; {trouble.advice}" if trouble.advice else str(trouble)
+        return ScenarioResult(
+            self._scenario,
+            tuple(self._steps),
+            skipped,
+            error,
+            time.monotonic() - began,
+            self._build_seconds,
+        )
+
+    def _in_world(self) -> None:
+        self._phase("build")
+        world = self._cluster.open(self._scenario, self._run)
+        try:
+            self._build_seconds = world.build_seconds
+            self._control(world)
+            topology = self._scenario.topology
+            for step in self._scenario.steps:
+                self._steps.append(self._step(world, step, topology))
+                self._emit(StepFinished(self._scenario, self._steps[-1]))
+                topology = step.topology
+        finally:
+            self._phase("close", check=False)
+            world.close()
+
+    def _phase(self, phase: str, step: str = "", cells: int = 0, *, check: bool = True) -> None:
+        if check and self._stop.is_set():
+            raise InterruptedRunError
+        self._emit(PhaseStarted(self._scenario, phase, step, cells))
+
+    # -- control ---------------------------------------------------------------------------------------
+
+    def _control(self, world: World) -> None:
+        """Every cell of every step once, while no policy stands in the way."""
+        here = self._scenario.topology
+        for sweep in plan.controls(self._scenario):
+            self._phase("control", cells=len(sweep.probes))
+            if sweep.topology != here:
+                world.reshape(sweep.topology)
+                here = sweep.topology
+            probes = tuple(sweep.probes.values())
+            seen = world.sweep(probes, self._timeout(world))
+            for key, probe, observation in zip(sweep.probes, probes, seen, strict=True):
+                self._controls[key] = judge_control(probe, observation)
+        if here != self._scenario.topology:
+            world.reshape(self._scenario.topology)
+
+    def _timeout(self, world: World) -> float:
+        return self._scenario.settings.connect_timeout or world.connect_timeout
+
+    # -- steps -----------------------------------------------------------------------------------------
+
+    def _step(self, world: World, step: Step, before: Topology) -> StepResult:
+        began = time.monotonic()
+        self._phase("apply", step.name)
+        transition = step.transition
+        flowing = step.transition_cells()
+        established = transition.cut if transition and transition.established else ()
+        flows = None
+        if flowing:
+            flows = world.start_flows(_probes(flowing), _probes(established), self._timeout(world))
+            change_began = flows.now()
+        first = time.monotonic()
+        self._change(world, step, before)
+        settled = world.in_force()
+        in_force = max(settled.seconds, time.monotonic() - first)
+        results: tuple[CellResult, ...] = ()
+        leaks = 0
+        if flows is not None and transition is not None:
+            moments = Moments(change_began, flows.now())
+            results, leaks = judge_transition(transition, flows.stop(), moments)
+            results = tuple(self._under_control(item, before) for item in results)
+        self._phase("sweep", step.name, len(step.cells))
+        judged = self._sweep(world, step)
+        judged = self._with_evidence(world, step, judged)
+        cells = (*judged, *results)
+        for cell in cells:
+            self._emit(CellJudged(self._scenario, step.name, cell))
+        return StepResult(step.name, cells, in_force, settled.by, leaks, time.monotonic() - began)
+
+    def _change(self, world: World, step: Step, before: Topology) -> None:
+        """The changes of a step, in the order of design section 3."""
+        if step.apply:
+            world.apply(step.apply)
+        if step.delete:
+            world.delete(step.delete)
+        if step.topology != before:
+            world.reshape(step.topology)
+        if step.restart:
+            world.restart(step.restart)
+
+    def _under_control(self, result: CellResult, topology: Topology) -> CellResult:
+        control = self._controls.get(plan.control_key(result.cell.probe, topology), "")
+        if not control:
+            return result
+        return replace(
+            result, status=Status.ERROR, verdict=None, control=control, reason=f"control: {control}"
+        )
+
+    def _sweep(self, world: World, step: Step) -> tuple[CellResult, ...]:
+        """Sweep until every cell has said the same in as many consecutive sweeps as the cluster asks for."""
+        cells = step.cells
+        if not cells:
+            return ()
+        timeout = self._timeout(world)
+        seen = list(world.sweep(_probes(cells), timeout))
+        agreed = dict.fromkeys(range(len(cells)), 1)
+        flips: dict[int, list[str]] = {}
+        deadline = time.monotonic() + (self._scenario.settings.deadline or DEADLINE)
+        left = [index for index in agreed if agreed[index] < world.sweeps]
+        while left and time.monotonic() < deadline:
+            if self._stop.is_set():
+                raise InterruptedRunError
+            again = world.sweep(_probes(cells[index] for index in left), timeout)
+            for index, observation in zip(left, again, strict=True):
+                probe = cells[index].probe
+                old, new = judge(probe, seen[index]), judge(probe, observation)
+                if old.verdict is new.verdict:
+                    agreed[index] += 1
+                else:
+                    agreed[index] = 1
+                    flips.setdefault(index, [str(old.verdict or "error")]).append(str(new.verdict or "error"))
+                seen[index] = observation
+            left = [index for index in agreed if agreed[index] < world.sweeps]
+        return tuple(
+            self._judge(cell, seen[index], step, flips.get(index, []) if index in left else [])
+            for index, cell in enumerate(cells)
+        )
+
+    def _judge(self, cell: Cell, seen: Observation, step: Step, flapping: Sequence[str]) -> CellResult:
+        expected = cell.expectation.on(self._backend.names)
+        control = self._controls.get(plan.control_key(cell.probe, step.topology), "not taken")
+        found = judge(cell.probe, seen)
+        notes = _notes(seen)
+        if control:
+            found = Judgement(None, f"control: {control}")
+        if found.verdict is None:
+            return CellResult(
+                cell.id, cell, Status.ERROR, expected, None, seen, found.reason, control, notes=notes
+            )
+        if flapping:
+            reason = f"flapping: {' → '.join(flapping)}"
+            return CellResult(
+                cell.id, cell, Status.FAILED, expected, found.verdict, seen, reason, notes=notes
+            )
+        outcome = decide(cell.expectation, found.verdict, self._backend)
+        return CellResult(
+            cell.id, cell, outcome.status, outcome.expected, found.verdict, seen, outcome.reason, notes=notes
+        )
+
+    # -- evidence --------------------------------------------------------------------------------------
+
+    def _with_evidence(
+        self, world: World, step: Step, results: tuple[CellResult, ...]
+    ) -> tuple[CellResult, ...]:
+        """Which rule decided, for every failed cell, while the policies still stand."""
+        failed = [index for index, item in enumerate(results) if item.status is Status.FAILED]
+        if not failed:
+            return results
+        self._phase("evidence", step.name, len(failed))
+        found = list(results)
+        for index in failed[:EVIDENCE_CELLS]:
+            if self._stop.is_set():
+                break
+            probe = found[index].cell.probe
+            lines = [*_on_paper(step, probe), *world.evidence(probe, EVIDENCE_TIMEOUT)]
+            found[index] = replace(found[index], evidence=tuple(lines))
+        return tuple(found)
+
+
+def _probes(cells: Iterable[Cell]) -> tuple[Probe, ...]:
+    return tuple(cell.probe for cell in cells)
+
+
+def _notes(seen: Observation) -> tuple[str, ...]:
+    return (f"undefined by the specification: {seen.open_point}",) if seen.open_point else ()
+
+
+def _on_paper(step: Step, probe: Probe) -> list[str]:
+    """What the policies say of the probe, with the rule that decides."""
+    prediction = predict(step.topology, step.policies, probe)
+    deciding = ", ".join(str(origin) for origin in prediction.deciding)
+    text = f"by the policies: {prediction.verdict}"
+    if prediction.open_point:
+        text += f" ({OPEN_POINTS[prediction.open_point]})"
+    elif prediction.reason:
+        text += f", {prediction.reason}"
+    return [f"{text} [{deciding}]" if deciding else text]
+
+
+__all__ = ["EVIDENCE_CELLS", "Expected", "InterruptedRunError", "ScenarioRun"]
