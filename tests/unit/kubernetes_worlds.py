@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import textwrap
+from collections.abc import Iterator
 
 from hypothesis import strategies as st
 
@@ -247,16 +249,22 @@ def worlds(draw: st.DrawFn) -> Topology:
     )
 
 
+ASKED = ((TCP, 53), (TCP, 80), (TCP, 81), (TCP, 91), (UDP, 53), (UDP, 80), (SCTP, 80), (ICMP, 0))
+
+
+def every_connection(topology: Topology, family: Family) -> Iterator[Connection]:
+    """Any end to any other, one of them a pod, over every protocol and the ports that policies name."""
+    ends = [
+        end(topology, text, family)
+        for text in (*topology.pods, "node:a", "node:b", "external:in", "external:out")
+    ]
+    for source, destination in itertools.product(ends, ends):
+        if SourceKind.POD in (source.kind, destination.kind):
+            for protocol, port in ASKED:
+                yield Connection(source, destination, protocol, port, family)
+
+
 @st.composite
 def connections(draw: st.DrawFn, topology: Topology) -> Connection:
-    """Any end to any other, one of them a pod."""
-    family = draw(st.sampled_from(Family))
-    names = [*topology.pods, "node:a", "node:b", "external:in", "external:out"]
-    source, destination = draw(st.sampled_from([*topology.pods])), draw(st.sampled_from(names))
-    if draw(st.booleans()):
-        source, destination = destination, source
-    protocol = draw(st.sampled_from((TCP, TCP, UDP, SCTP, ICMP)))
-    port = 0 if protocol is ICMP else draw(st.sampled_from((53, 80, 81, 85, 91)))
-    return Connection(
-        end(topology, source, family), end(topology, destination, family), protocol, port, family
-    )
+    """One of them."""
+    return draw(st.sampled_from(list(every_connection(topology, draw(st.sampled_from(Family))))))

@@ -28,7 +28,7 @@ WORLD = world(
     pod("n/host", app="cli", host=True, listen="http=80", node="a"),
     pod("n/far", app="cli", host=True, node="b"),
     namespaces={"m": {"team": "red"}, "n": {"team": "blue"}},
-    externals={"in": "203.0.113.10 2001:db8::10", "out": "198.51.100.1 2001:db8:1::1"},
+    externals={"in": "203.0.113.10 2001:db8::10", "out": "198.51.100.1 2001:db8:1::1", "quad": "9.9.9.9"},
 )
 
 WEB = "podSelector: {matchLabels: {app: web}}\n"
@@ -209,6 +209,10 @@ TABLE = [
     ("9 pods, decided otherwise", egress("[{to: [{ipBlock: {cidr: 0.0.0.0/0}}, {podSelector: {}}]}]"), EGRESS, OUT, ALLOW),
     ("9 pods, wrong port", egress("[{to: [{ipBlock: {cidr: 0.0.0.0/0}}], ports: [{port: 443}]}]"), EGRESS, OUT, DENY),
     ("9 the block is an external's own address", egress("[{to: [{ipBlock: {cidr: 203.0.113.10/32}}]}]"), EGRESS, OUT, DENY),
+    ("9 the block is for documentation", egress("[{to: [{ipBlock: {cidr: 203.0.113.0/24}}]}]"), EGRESS, OUT, DENY),
+    ("9 the block holds more than that", egress("[{to: [{ipBlock: {cidr: 203.0.112.0/23}}]}]"), EGRESS, OUT, UNDEFINED),
+    ("9 an external's own address, elsewhere", egress("[{to: [{ipBlock: {cidr: 9.9.9.9/32}}]}]"), EGRESS, OUT, DENY),
+    ("9 a single address that is nobody's", egress("[{to: [{ipBlock: {cidr: 9.9.9.8/32}}]}]"), EGRESS, OUT, UNDEFINED),
     ("9 loopback is nobody's address", egress("[{to: [{ipBlock: {cidr: 127.0.0.0/8}}]}]"), EGRESS, OUT, DENY),
     ("9 nodes", ingress("[{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}]"), INGRESS, "node:b -> n/web 80", UNDEFINED),
     ("9 hostNetwork pods are nodes", ingress("[{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}]"), INGRESS, "n/far -> n/web 80", UNDEFINED),

@@ -20,11 +20,20 @@ from harness.dialects.kubernetes.types import (
 )
 from harness.model.policy import Policy
 from harness.model.probe import SourceKind
-from harness.model.rules import OPEN_POINTS, Direction, Origin
+from harness.model.rules import OPEN_POINTS, Direction, Network, Origin
 from harness.model.topology import Family, Pod, Protocol, Topology
 
 Match = bool | str
 """Whether something matches: yes, no, or the open point (a key of `OPEN_POINTS`) on which that depends."""
+
+_NOBODYS = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        *("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32"),  # RFC 5737, RFC 3849
+        *("127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "::1/128", "fe80::/10", "ff00::/8"),
+    )
+)
+"""Addresses for documentation, of the own machine, of the own link, of groups: no pod's and no node's."""
 
 
 def evaluate(
@@ -173,13 +182,10 @@ class _Question:
 
     def _elsewhere(self, block: IpBlock) -> bool:
         """Whether no pod or node can have an address of the block, wherever the cluster's ranges lie."""
-        network = block.network
-        if network.is_loopback or network.is_multicast:
+        if any(_within(block.network, nobodys) for nobodys in _NOBODYS):
             return True
-        if network.num_addresses > 1:
-            return False
-        return any(
-            ipaddress.ip_address(text) == network.network_address
+        return block.network.num_addresses == 1 and any(
+            ipaddress.ip_address(text) == block.network.network_address
             for external in self.topology.externals.values()
             for text in external.addresses.values()
         )
@@ -207,6 +213,14 @@ class _Question:
             for item in pod.listeners
         )
         return "host-network" if named and pod.host_network else named
+
+
+def _within(inner: Network, outer: Network) -> bool:
+    return (
+        inner.version == outer.version
+        and inner.prefixlen >= outer.prefixlen
+        and (inner.network_address in outer)
+    )
 
 
 def _any(matches: Iterator[Match]) -> Match:
