@@ -176,6 +176,8 @@ def _block(block: Sequence[_Column], rows: Iterable[str], row_width: int) -> lis
                 parts += [(lead, ""), (mark.text, mark.style), (rest, "")]
                 used += column.width + (_GAP if number else 0)
             parts.append((" " * (_band_width(band) - used), ""))
+        while not parts[-1][0].strip():
+            parts.pop()
         lines.append(tuple(part for part in parts if part[0]))
     return lines
 
@@ -185,7 +187,7 @@ def _key(numbers: dict[str, int], columns: int) -> list[Line]:
     widest = max(width(entry) for entry in entries)
     across = max(1, (columns + 3) // (widest + 3))
     return [
-        line(("   ".join(pad(entry, widest) for entry in entries[start : start + across]), ""))
+        line("   ".join(pad(entry, widest) for entry in entries[start : start + across]).rstrip())
         for start in range(0, len(entries), across)
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 from collections.abc import Iterable, Mapping
@@ -49,19 +50,19 @@ class ColourPrinter:
     def __init__(self, stream: TextIO, columns: int) -> None:
         self.columns = columns
         self._stream = stream
-        self._console = console(stream, columns)
 
     def print(self, lines: Iterable[Line]) -> None:
         """Write the lines and flush; a reader that has gone is no error."""
         from rich.text import Text
 
-        # Printed into a capture and written by us: rich's own answer to a broken pipe is to exit with 1.
-        with self._console.capture() as capture:
-            for item in lines:
-                spans = [(encodable(text, self._stream), STYLES[style]) for text, style in item]
-                self._console.print(Text.assemble(*spans), soft_wrap=True, highlight=False, markup=False)
+        # Rich writes to a buffer and we to the stream: its own answer to a broken pipe is to exit with 1.
+        buffer = io.StringIO()
+        colours = console(buffer, self.columns)
+        for item in lines:
+            spans = [(encodable(text, self._stream), STYLES[style]) for text, style in item]
+            colours.print(Text.assemble(*spans), soft_wrap=True, highlight=False, markup=False)
         try:
-            self._stream.write(capture.get())
+            self._stream.write(buffer.getvalue())
             self._stream.flush()
         except BrokenPipeError:
             silence(self._stream)
