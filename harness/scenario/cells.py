@@ -219,11 +219,13 @@ class Cells:
         ids = list(self.world.pods)
         if entry.to:
             ids = [id for text in entry.to for id in self.names.pods(text, 0, len(text)).ids]
-        found = []
+        found: list[To] = []
         for id in dict.fromkeys(ids):
-            for item in self.names.topology.pods[id].listeners:
-                if not entry.ports or any(word.matches(item) for word in words):
-                    found.append(To(Target(TargetKind.POD, id, item.port, item.protocol), one_of_many=True))
+            found += [
+                To(Target(TargetKind.POD, id, item.port, item.protocol), one_of_many=True)
+                for item in self.names.topology.pods[id].listeners
+                if not entry.ports or any(word.matches(item) for word in words)
+            ]
         return found
 
     def _add(self, wanted: _Wanted) -> None:
@@ -268,7 +270,7 @@ class Cells:
         elif first.expectation != wanted.expected:
             self.problems.error(
                 "conflicting-cells",
-                f"{id} is expected to be {words(wanted.expected)} here and {words(first.expectation)} elsewhere",
+                f"{id} is expected to be {words(wanted.expected)} here, {words(first.expectation)} elsewhere",
                 wanted.place,
                 help="remove one of them",
                 related=(Related(first.place, f"{words(first.expectation)} is expected here"),),
@@ -276,7 +278,7 @@ class Cells:
 
     def _families(self, wanted: _Wanted) -> tuple[Family, ...]:
         """Families to probe in; an external is probed in those that it has an address of."""
-        families = self.families or (Family.IPV4,)
+        families: tuple[Family, ...] = self.families or (Family.IPV4,)
         for kind, name in (
             (wanted.source.source.kind.value, wanted.source.source.name),
             (wanted.to.target.kind.value, wanted.to.target.name),
@@ -285,7 +287,7 @@ class Cells:
             if external is None or not self.families or name in self.world.broken:
                 continue
             families = tuple(family for family in families if family in external.addresses)
-            if not families:
+            if len(families) == 0:
                 self.problems.error(
                     "external-family",
                     f"external {name} has no {' or '.join(self.families)} address",

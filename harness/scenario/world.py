@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from harness.model.builtin import DNS_POD, with_builtins
 from harness.model.topology import (
@@ -119,16 +119,7 @@ class World:
                 self.groups[f"{namespace}/{name}"] = ids
             pod = self._pod(namespace, name, spec, key)
             for id in ids:
-                self.pods[id] = Pod(
-                    namespace,
-                    id.partition("/")[2],
-                    pod.labels,
-                    pod.annotations,
-                    pod.listeners,
-                    pod.service_account,
-                    pod.node,
-                    pod.host_network,
-                )
+                self.pods[id] = replace(pod, name=id.partition("/")[2])
             added += ids
         return added
 

@@ -1,0 +1,150 @@
+"""Files → scenarios, with everything that is wrong with them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from harness.model.scenario import Scenario
+from harness.scenario import Loaded
+from harness.scenario.expand import scenario
+from harness.scenario.paths import YAML
+from harness.scenario.policies import Library
+from harness.source import Place
+from harness.source.diagnostics import Problems, Related, Severity
+from harness.source.nodes import MappingNode, ScalarNode
+from harness.source.reader import Document, read_file, read_text
+from harness.source.sources import Sources
+from harness.source.text import MAX_BYTES
+
+_MENTION = re.compile(rb"scenario[\"']?[ \t]*:")
+_KEY = re.compile(r"^(?:---[ \t]+)?[\"']?scenario[\"']?[ \t]*:", re.MULTILINE)
+_PEEK = 65536
+
+
+def find_files(paths: Iterable[Path]) -> list[Path]:
+    """The scenario files among `paths` and in the folders among them, each once."""
+    found: dict[Path, Path] = {}
+    for path in paths:
+        for file in _walk(path) if _is_dir(path) else (path,):
+            if is_scenario_file(file):
+                found.setdefault(_real(file), file)
+    return list(found.values())
+
+
+def load(paths: Iterable[Path]) -> Loaded:
+    """Read all scenarios of `paths`; see `harness.scenario.load`."""
+    problems = Problems()
+    library = Library(Sources())
+    files: dict[Path, Path] = {}
+    for path in paths:
+        if _is_dir(path):
+            for file in find_files([path]):
+                files.setdefault(_real(file), file)
+        else:
+            files.setdefault(_real(path), path)
+    seen: dict[str, Place] = {}
+    scenarios: list[Scenario] = []
+    for file in files.values():
+        scenarios += _file(file, library, seen, problems)
+    every = dict.fromkeys((*files.values(), *library.files))
+    return Loaded(tuple(scenarios), problems.sorted(), tuple(every), library.sources)
+
+
+def _file(file: Path, library: Library, seen: dict[str, Place], problems: Problems) -> list[Scenario]:
+    """The scenarios of one file; none when anything in it is wrong."""
+    display = str(file)
+    mine = Problems()
+    documents = read_file(file, mine, display=display, sources=library.sources)
+    broken = mine.errors > 0
+    found: list[Scenario] = []
+    if not documents and not broken:
+        mine.error("not-a-scenario", "the file is empty", Place(display), help="write `scenario: NAME` first")
+    for document in documents:
+        result = _document(document, file, display, library, seen, mine)
+        if result is not None:
+            found.append(result)
+    problems.found += mine.found
+    return [] if mine.errors else found
+
+
+def _document(
+    document: Document,
+    file: Path,
+    display: str,
+    library: Library,
+    seen: dict[str, Place],
+    problems: Problems,
+) -> Scenario | None:
+    root = document.root
+    if not isinstance(root, MappingNode) or "scenario" not in root:
+        advice = "begin it with `scenario: NAME`"
+        if isinstance(root, MappingNode) and "kind" in root:
+            advice = "this is a manifest: name its file under `policies:` of a scenario"
+        elif isinstance(root, MappingNode) and "pods" in root:
+            advice = "begin it with `scenario: NAME`, or name it as `world:` in a scenario"
+        problems.error("not-a-scenario", "this document is no scenario", document.place, help=advice)
+        return None
+    name = root.get("scenario")
+    if isinstance(name, ScalarNode):
+        first = seen.setdefault(name.text, name.place)
+        if first is not name.place:
+            problems.error(
+                "duplicate-scenario",
+                f'there is another scenario "{name.text}"',
+                name.place,
+                help="choose another name; reports and `-k` tell scenarios apart by it",
+                related=(Related(first, "the other one"),),
+            )
+    return scenario(root, file, display, library, problems)
+
+
+def is_scenario_file(path: Path) -> bool:
+    """Whether a YAML file has a document with a top-level `scenario:`, as far as that can be told."""
+    if path.suffix not in YAML:
+        return False
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as stream:
+            head = stream.read(_PEEK)
+            if path.stat().st_size > MAX_BYTES:
+                # Too large to be read: when it begins like a scenario, loading it will say so.
+                return _KEY.search(head.decode("utf-8", "replace")) is not None
+            data = head + stream.read(MAX_BYTES)
+    except OSError:
+        return False
+    if not _MENTION.search(data):
+        return False
+    text = data.decode("utf-8", "replace")
+    problems = Problems()
+    documents = read_text(text, str(path), problems)
+    if any(isinstance(item.root, MappingNode) and "scenario" in item.root for item in documents):
+        return True
+    broken = any(item.severity is Severity.ERROR for item in problems.found)
+    return broken and _KEY.search(text) is not None
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """YAML files below a folder, in order; hidden folders are passed over, links are not followed."""
+    for here, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if name.endswith(YAML):
+                yield Path(here) / name
+
+
+def _is_dir(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def _real(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, ValueError, RuntimeError):
+        return path
