@@ -6,7 +6,7 @@ A probe may become several connections: any backend of a Service may be chosen, 
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.dialects.connection import Connection, End
 from harness.model.builtin import CLUSTER_DOMAIN, DNS_POD
@@ -97,10 +97,14 @@ def _service_paths(probe: Probe, source: End, target: Target, topology: Topology
     service = topology.services.get(target.name)
     if service is None:
         raise UndecidedError(f"there is no service {target.name}")
-    found = [item for item in service.ports if item.port == target.port and item.protocol is target.protocol]
+    direct = service.type is ServiceType.HEADLESS
+    same = [item for item in service.ports if item.protocol is target.protocol]
+    found = [item for item in same if item.port == target.port]
+    if direct:
+        # Nothing translates the port, so whatever is dialled arrives (semantics.md 3.1 no. 13).
+        found = [replace(item, port=target.port) for item in found or same]
     if not found:
         raise UndecidedError(f"service {service.id} has no port {target.port}/{target.protocol}")
-    direct = service.type is ServiceType.HEADLESS
     return _backends(probe, source, service, found[0], topology, direct=direct, entry=None)
 
 

@@ -83,6 +83,8 @@ TABLE = [
     ("service without that port", "n/cli -> service:n/web:81", [], UNDEFINED),
     ("service from outside", "external:shop -> service:n/web:80", [], UNDEFINED),
     ("headless keeps the port dialled", "n/cli -> service:n/direct:8080", [WEB_8080], ALLOW),
+    ("headless at a port that no service port names", "n/cli -> service:n/direct:80", [WEB_8080], DENY),
+    ("headless of another protocol", "n/cli -> service:n/direct:8080/UDP", [], UNDEFINED),
     ("own service, free", "n/web2 -> service:n/one:80", [], ALLOW),
     ("own service, denied for others", "n/web2 -> service:n/one:80", [DENY_IN], UNDEFINED),
     ("own service, allowed", "n/web2 -> service:n/one:80", [WEB_8080], ALLOW),

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.dialects.fields import Field
-from harness.dialects.kubernetes.selectors import LabelSelector
 from harness.model.rules import Direction
 from harness.model.topology import METADATA_NAME
 
 
-def namespace_name_label(field: Field, selector: LabelSelector) -> None:
+def namespace_name_label(labels: Mapping[str, Field]) -> None:
     """`name` is no automatic label of namespaces (semantics.md 1.1, trap 1)."""
-    if any(item.key == "name" for item in selector.requirements):
-        field.warning(
+    field = labels.get("name")
+    if field is not None:
+        field.problems.warning(
             "namespace-name-label",
-            "Kubernetes sets no label `name` on namespaces, so this matches only those that were labelled so",
+            f"{field.path}: Kubernetes sets no label `name` on namespaces, so this matches only those "
+            "that were labelled so",
+            field.key or field.place,
             help=f"the label that every namespace carries is `{METADATA_NAME}`",
         )
 

@@ -124,10 +124,11 @@ def _spec(root: Field, field: Field | None, namespace: str) -> NetworkPolicy:
     subject = _selector(spec["podSelector"]) if "podSelector" in spec else LabelSelector()
     ingress = _rules(spec.get("ingress"), Direction.INGRESS)
     egress = _rules(spec.get("egress"), Direction.EGRESS)
+    before = root.problems.errors
     directions = _directions(spec.get("policyTypes"), bool(egress))
-    lint.ignored_sections(
-        spec, directions, {Direction.INGRESS: bool(ingress), Direction.EGRESS: bool(egress)}
-    )
+    if root.problems.errors == before:
+        present = {Direction.INGRESS: bool(ingress), Direction.EGRESS: bool(egress)}
+        lint.ignored_sections(spec, directions, present)
     return NetworkPolicy(namespace, subject, directions, ingress, egress, root.place)
 
 
@@ -197,8 +198,7 @@ def _peer(field: Field) -> Peer | None:
     pods = _selector(peer["podSelector"]) if "podSelector" in peer else LabelSelector()
     namespaces = None
     if "namespaceSelector" in peer:
-        namespaces = _selector(peer["namespaceSelector"])
-        lint.namespace_name_label(peer["namespaceSelector"], namespaces)
+        namespaces = _selector(peer["namespaceSelector"], of_namespaces=True)
     return PodPeer(pods, namespaces, field.place)
 
 
@@ -256,10 +256,12 @@ def _end_port(field: Field, port: int | str | None) -> int | None:
     return end
 
 
-def _selector(field: Field) -> LabelSelector:
+def _selector(field: Field, *, of_namespaces: bool = False) -> LabelSelector:
     section = field.section(("matchLabels", "matchExpressions"), other="labels stand under `matchLabels:`")
     requirements = []
     if "matchLabels" in section:
+        if of_namespaces and isinstance(section["matchLabels"].node, MappingNode):
+            lint.namespace_name_label(section["matchLabels"].entries())
         requirements += [
             Requirement(key, Operator.IN, frozenset({value}))
             for key, value in _labels(section["matchLabels"]).items()
