@@ -262,6 +262,7 @@ class Sweep:
         self.slot = timeout / attempts
         self.results: list[list[Any]] = []
         self.left = 0
+        self.whole = False
         self._nonce = nonce
 
     def token(self, index: int, attempt: int) -> str:

@@ -130,4 +130,8 @@ class Addressing:
 
 def pick(addresses: Iterable[str], family: Family) -> str | None:
     """The address of one family, or None."""
-    return next((item for item in addresses if family_of(item) is family), None)
+    six = family is Family.IPV6
+    for address in addresses:
+        if (":" in address) is six:
+            return address
+    return None

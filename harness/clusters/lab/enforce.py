@@ -119,7 +119,7 @@ def compile_node(
             note = writer.note_open("own-service", family, "any")
             forward.append(
                 f"meta nfproto {family.value} iifname . oifname {{ {pairs} }} "
-                f"meta l4proto {{ tcp, udp, sctp }} {note}counter {writer.comment('own-service')} accept"
+                f"meta l4proto {{ tcp, udp, sctp }} {note}counter accept {writer.comment('own-service')}"
             )
     for direction, name in ((Direction.EGRESS, "iifname"), (Direction.INGRESS, "oifname")):
         if maps[direction]:
@@ -216,11 +216,11 @@ def _default_deny(writer: _Writer, text: str) -> list[str]:
         icmp = writer.note_open("icmp", family, None)
         node = writer.note_open("nodeport-source", family, "any")
         lines += [
-            f"{version}meta l4proto {_ICMP[family]} {icmp}counter {writer.comment(text)} drop",
+            f"{version}meta l4proto {_ICMP[family]} {icmp}counter drop {writer.comment(text)}",
             f"{version}meta mark & {NODEPORT_MARK} == {NODEPORT_MARK} {node}"
-            f"counter {writer.comment(text)} drop",
+            f"counter drop {writer.comment(text)}",
         ]
-    return [*lines, f"counter {writer.comment(text)} drop"]
+    return [*lines, f"counter drop {writer.comment(text)}"]
 
 
 def _rule(
@@ -244,7 +244,7 @@ def _rule(
                     note = writer.note_open(rule.open_point, family, protocol)
                 guard = "" if peer else f"meta nfproto {family.value} "
                 comment = writer.comment(str(rule.origin))
-                lines.append(f"{guard}{peer}{ports}{note}counter {comment} {verdicts[rule.action]}")
+                lines.append(f"{guard}{peer}{ports}{note}counter {verdicts[rule.action]} {comment}")
     return lines
 
 

@@ -7,6 +7,7 @@ When the master goes away, so do the three processes, and with them every namesp
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import select
@@ -166,7 +167,7 @@ class Keeper:
         for place, script, process in running:
             _, errors = process.communicate(script)
             if process.returncode != 0:
-                failures.append(f"{place}: {errors.strip()[:2000]}")
+                failures.append(f"{place}: {errors.strip().partition(chr(10))[0][:500]}")
         if failures:
             return {"op": "failed", "why": "nft refused the rules: " + "; ".join(failures)}
         return {"op": "loaded"}
@@ -220,6 +221,8 @@ def _next(control: Channel) -> list[dict[str, Any]]:
 
 def _child(role: str, master: socket.socket, keeper: socket.socket) -> None:
     kernel.die_with_parent(signal.SIGKILL)
+    # Nothing here makes reference cycles, and looking for some among thousands of probes takes time.
+    gc.disable()
     if role == "prober":
         from harness.clusters.lab.prober_process import ProberProcess
 

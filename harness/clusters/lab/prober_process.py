@@ -59,7 +59,10 @@ class ProberProcess:
             case "sweep":
                 sweep = Sweep(self._nonce, message["id"], message["timeout"], message["attempts"])
                 self._sweeps[sweep.number] = sweep
+            case "probes":
+                sweep = self._sweeps[message["id"]]
                 self._prober.submit(sweep.flights(message["probes"]))
+                sweep.whole = bool(message["last"])
             case "flow":
                 flow = Flow(self._nonce, message["id"], message["interval"], message["timeout"])
                 self._flows[flow.number] = flow
@@ -71,14 +74,12 @@ class ProberProcess:
 
     def _report(self) -> None:
         for sweep in list(self._sweeps.values()):
-            if sweep.left and len(sweep.results) < CHUNK:
+            done = sweep.whole and sweep.left == 0
+            if not done and len(sweep.results) < CHUNK:
                 continue
-            results = sweep.take()
-            if sweep.left == 0:
+            if done:
                 del self._sweeps[sweep.number]
-            self._master.send(
-                {"op": "results", "id": sweep.number, "results": results, "done": sweep.left == 0}
-            )
+            self._master.send({"op": "results", "id": sweep.number, "results": sweep.take(), "done": done})
         for flow in list(self._flows.values()):
             if flow.alive and not flow.announced and flow.ready:
                 flow.announced = True

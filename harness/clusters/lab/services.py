@@ -87,9 +87,7 @@ def _port(
     backends = []
     for index, target in enumerate(targets):
         backends.append(f"{name}_{index}")
-        chains.append(
-            f"chain {name}_{index} {{ meta l4proto {protocol} dnat {_IP[family]} to {target}; }}"
-        )
+        chains.append(f"chain {name}_{index} {{ meta l4proto {protocol} dnat {_IP[family]} to {target}; }}")
     choices = ", ".join(f"{index} : goto {chain}" for index, chain in enumerate(backends))
     body = (
         f"goto {backends[0]}"

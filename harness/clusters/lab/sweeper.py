@@ -22,6 +22,9 @@ from harness.model.topology import Protocol, Topology
 ATTEMPTS = 2
 """A denial is confirmed by one more attempt; answers are believed at once."""
 
+CHUNK = 1000
+"""Probes per line of a plan."""
+
 AGAIN = 3
 """How often a probe is sent anew whose outcome says neither yes nor no, because the machine was too busy."""
 
@@ -55,19 +58,30 @@ class Sweeper:
         """Send the probes; see `engine.cluster.World.sweep`."""
         resolved: dict[int, Resolved] = {}
         found: dict[int, Observation] = {}
+        self._forget_open(compiled)
+        number = next(self._numbers)
+        self._begin(number, timeout, ATTEMPTS)
+        specs: list[list[Any]] = []
         for index, probe in enumerate(probes):
             try:
                 resolved[index] = resolve(probe, topology, addressing)
             except (UnresolvedError, KeyError) as trouble:
                 found[index] = Observation(Outcome(OutcomeKind.ERROR, f"no address: {trouble}"))
-        self._forget_open(compiled)
-        left = list(resolved)
+                continue
+            specs.append([index, *resolved[index].spec])
+            if len(specs) == CHUNK:
+                # The first packets leave while the rest of the plan is still being made.
+                self._plan(number, specs, last=False)
+                specs = []
+        self._plan(number, specs, last=True)
+        seen = self._gather(number, resolved, timeout)
+        found.update(seen)
         for _ in range(AGAIN):
-            seen = self._once({index: resolved[index] for index in left}, timeout)
-            found.update(seen)
-            left = [index for index in seen if _undecided(probes[index], seen[index])]
+            left = [index for index in seen if _undecided(seen[index])]
             if not left:
                 break
+            seen = self._once({index: resolved[index] for index in left}, timeout)
+            found.update(seen)
         self._prove(resolved, found)
         self._mark_open(probes, found, compiled)
         return tuple(found[index] for index in range(len(probes)))
@@ -76,23 +90,27 @@ class Sweeper:
         if not plan:
             return {}
         number = next(self._numbers)
-        specs = [[index, *item.spec] for index, item in plan.items()]
-        results = self._send(number, specs, timeout, ATTEMPTS)
+        self._begin(number, timeout, ATTEMPTS)
+        self._plan(number, [[index, *item.spec] for index, item in plan.items()], last=True)
+        return self._gather(number, plan, timeout)
+
+    def _gather(self, number: int, plan: Mapping[int, Resolved], timeout: float) -> dict[int, Observation]:
+        """Results of a sweep, with the receipts of the listeners."""
+        results = self._results(timeout)
         answer = self._listener.ask({"op": "receipts", "id": number})
         receipts = {int(index): int(count) for index, count in answer["counts"]}
         return {
-            result[0]: replace(
-                _observation(result),
-                receipts=receipts.get(result[0], 0),
-                expected_servers=plan[result[0]].servers,
-            )
+            result[0]: _observation(result, receipts.get(result[0], 0), plan[result[0]].servers)
             for result in results
         }
 
-    def _send(self, number: int, specs: list[list[Any]], timeout: float, attempts: int) -> list[list[Any]]:
-        self._prober.send(
-            {"op": "sweep", "id": number, "timeout": timeout, "attempts": attempts, "probes": specs}
-        )
+    def _begin(self, number: int, timeout: float, attempts: int) -> None:
+        self._prober.send({"op": "sweep", "id": number, "timeout": timeout, "attempts": attempts})
+
+    def _plan(self, number: int, specs: list[list[Any]], *, last: bool) -> None:
+        self._prober.send({"op": "probes", "id": number, "probes": specs, "last": last})
+
+    def _results(self, timeout: float) -> list[list[Any]]:
         results: list[list[Any]] = []
         while True:
             answer = self._prober.receive(timeout + _MARGIN)
@@ -110,7 +128,11 @@ class Sweeper:
         if not proofs:
             return
         specs = [proof.spec(index) for proof, index in proofs.items()]
-        results = self._send(next(self._numbers), specs, PROOF_TIMEOUT, 1)
+        number = next(self._numbers)
+        self._begin(number, PROOF_TIMEOUT, 1)
+        self._plan(number, specs, last=True)
+        results = self._results(PROOF_TIMEOUT)
+        self._listener.ask({"op": "receipts", "id": number})
         alive = {result[0]: bool(result[4]) for result in results}
         for index in doubtful:
             needed = resolved[index].proofs
@@ -204,18 +226,23 @@ class Sweeper:
         return tuple(records)
 
 
-def _observation(result: list[Any]) -> Observation:
+_OUTCOMES = {kind.value: kind for kind in OutcomeKind}
+
+
+def _observation(result: list[Any], receipts: int, servers: tuple[str, ...]) -> Observation:
     _, kind, detail, by, token, served_by, lookup, attempts, seconds, local, remote = result
     return Observation(
-        Outcome(OutcomeKind(kind), detail, by, token, served_by, lookup),
+        Outcome(_OUTCOMES[kind], detail, by, token, served_by, lookup),
+        receipts=receipts,
         attempts=attempts,
         seconds=seconds,
+        expected_servers=servers,
         source_address=local,
         destination=remote,
     )
 
 
-def _undecided(probe: Probe, observation: Observation) -> bool:
+def _undecided(observation: Observation) -> bool:
     """Arrived, but the answer came too late: a busy machine, not a verdict."""
     outcome = observation.outcome
     if outcome.token:
