@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import platform
 import re
-import shutil
 import socket
 import subprocess
 import sys
 import threading
 
 from harness.clusters.lab import kept
-from harness.clusters.lab.link import Processes
+from harness.clusters.lab.link import Processes, nft_program
 from harness.clusters.lab.world import LabWorld
 from harness.engine.cluster import ClusterError
 from harness.model.result import Backend
@@ -103,7 +102,9 @@ class _KeptWorld:
 
 def nft_version() -> str:
     """Version of nft, or an empty string."""
-    program = shutil.which("nft") or "/usr/sbin/nft"
+    program = nft_program()
+    if program is None:
+        return ""
     try:
         done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -115,7 +115,7 @@ class Processes:
                 "run netcheck in a Linux container or virtual machine: "
                 'docker run --rm --privileged -v "$PWD:/work" -w /work python:3.13 make run',
             )
-        if shutil.which("nft", path=_path()) is None:
+        if nft_program() is None:
             raise ClusterError(
                 "the lab needs the program nft, and it is not on PATH",
                 "install it: apt-get install nftables (Debian, Ubuntu), dnf install nftables (Fedora), "
@@ -200,6 +200,11 @@ class Processes:
             words += data
         lines = words.decode("utf-8", "replace").strip().splitlines()
         return lines[-1] if lines else ""
+
+
+def nft_program() -> str | None:
+    """Where nft is, or None."""
+    return shutil.which("nft", path=_path())
 
 
 def _path() -> str:

@@ -1,0 +1,49 @@
+# Every step of CI is a target here. `make help` lists them.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint type format setup system check bench clean
+
+help:  # This list
+	@awk -F ':.*# ' '/^[a-z-]+:.*# / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: setup  # Set everything up and run the shipped scenarios on the lab (ARGS="scenarios/tutorial -v")
+	$(BIN)/netcheck run $(ARGS)
+
+test: setup  # Set everything up and run the tests (ARGS="-k judge")
+	$(BIN)/pytest $(ARGS)
+
+lint: setup  # Look for mistakes with ruff
+	$(BIN)/ruff check .
+
+type: setup  # Check the types with mypy
+	$(BIN)/mypy
+
+format: setup  # Check the format (ARGS=--fix to write it)
+	@if [ "$(ARGS)" = "--fix" ]; then $(BIN)/ruff format . && $(BIN)/ruff check --fix .; else $(BIN)/ruff format --check .; fi
+
+check: lint type format test  # All of the above
+
+bench: setup  # Measure sweeps, builds and start-up against raw sockets
+	$(BIN)/python bench/bench.py $(ARGS)
+
+setup: $(VENV)/.done system
+
+# What the lab needs of the machine: nft. Installed where apt and the rights for it are there, else named.
+system:
+	@bash bin/setup-system
+
+$(VENV)/.done: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "netcheck needs Python 3.11 or newer; choose one with: make PYTHON=python3.12 …" >&2; exit 1; }
+	@bash bin/setup-venv "$(PYTHON)" "$(VENV)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+clean:  # Remove what the targets made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
