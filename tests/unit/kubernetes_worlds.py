@@ -208,9 +208,9 @@ def wrap(parsed: NetworkPolicy, name: str) -> Policy:
 
 
 @st.composite
-def policies(draw: st.DrawFn, *, max_size: int = 3) -> list[Policy]:
+def policies(draw: st.DrawFn, *, min_size: int = 0, max_size: int = 3) -> list[Policy]:
     found = []
-    for number in range(draw(st.integers(0, max_size))):
+    for number in range(draw(st.integers(min_size, max_size))):
         parsed = NetworkPolicy(
             draw(st.sampled_from(("m", "n"))),
             draw(SELECTORS),

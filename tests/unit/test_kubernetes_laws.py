@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.dialects.connection import Answer, Connection, End, Ruling
@@ -29,7 +29,8 @@ from tests.unit.kubernetes_worlds import (
     wrap,
 )
 
-laws = settings(max_examples=100, deadline=None)
+# A busy machine is slow, not wrong.
+laws = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 DIRECTIONS = st.sampled_from(Direction)
 
 
@@ -44,7 +45,7 @@ def test_an_added_policy_opens_an_isolated_pod_only_by_its_own_rules(
     data: st.DataObject, topology: Topology, found: list[Policy], direction: Direction
 ) -> None:
     asked = data.draw(connections(topology))
-    (added,) = data.draw(policies(max_size=1).filter(len))
+    (added,) = data.draw(policies(min_size=1, max_size=1))
     added = replace(added, name="added")
     before = evaluate(found, topology, direction, asked)
     after = evaluate([*found, added], topology, direction, asked)
@@ -209,7 +210,7 @@ class Interpreter:
 
 
 @given(worlds(), policies(), st.sampled_from(Family))
-@settings(max_examples=300, deadline=None)
+@settings(laws, max_examples=300)
 def test_the_oracle_and_the_compiled_stages_agree_wherever_paper_decides(
     topology: Topology, found: list[Policy], family: Family
 ) -> None:
@@ -245,6 +246,7 @@ def agree(
 
 
 @given(RULES)
+@laws
 def test_a_rule_has_no_more_open_forms_than_the_specification_leaves(rule: PolicyRule) -> None:
     topology = Topology()
     parsed = NetworkPolicy("n", LabelSelector(), frozenset({Direction.INGRESS}), (rule,), (), HERE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
@@ -135,7 +135,7 @@ NEAR = st.fixed_dictionaries(
 
 
 @given(NEAR)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_stands_in_a_manifest_it_is_a_policy_or_has_an_error(tree: dict[str, object]) -> None:
     manifest = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", **tree}
     check(json.dumps(manifest), Problems())
