@@ -101,6 +101,9 @@ class Cells:
             return
         expected = expectation(entry.verdict, entry.known, entry.place_of("verdict", place), self.problems)
         if expected is None:
+            self._sources(entry.source)
+            for text in entry.to if isinstance(entry, CellSpec) else ():
+                self.targets.read(text)
             return
         if isinstance(entry, CellSpec):
             self._product(entry, entry.source, entry.to, expected, place)
