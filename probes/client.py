@@ -76,9 +76,19 @@ class Prober:
         enter: Called with the name of a source before sockets are opened for it; in a pod it does nothing, in
             the lab it enters the source's network namespace.
         window: How many probes may be in flight at once.
+        first_port: First source port for datagram probes.
+        ports: How many source ports from there on are this prober's own.
     """
 
-    def __init__(self, enter: Callable[[str], None], window: int) -> None:
+    def __init__(
+        self,
+        enter: Callable[[str], None],
+        window: int,
+        first_port: int = FIRST_PORT,
+        ports: int = PORTS,
+    ) -> None:
+        self._first_port = first_port
+        self._port_count = ports
         self.epoll = select.epoll()
         self._enter = enter
         self._window = window
@@ -99,10 +109,9 @@ class Prober:
         self._watched[fileno] = watched
         self.epoll.register(fileno, events)
 
-    def remove(self, fileno: int) -> None:
-        """Stop watching a descriptor that `add` took."""
-        if self._watched.pop(fileno, None) is not None:
-            self.epoll.unregister(fileno)
+    def listen_for(self, fileno: int, events: int) -> None:
+        """Change what a descriptor that `add` took is watched for."""
+        self.epoll.modify(fileno, events)
 
     # -- called by flights ---------------------------------------------------------------------------
 
@@ -115,14 +124,14 @@ class Prober:
         self.until(flight, deadline)
 
     def bind_fresh(self, sock: socket.socket, source: str) -> None:
-        """Bind a datagram socket to a port that `source` has not used for its last 40,000 datagram probes.
+        """Bind a datagram socket to the source port that `source` has not used for longest.
 
         A port used again within minutes would find its old entry in a connection table, and the answer of an
         earlier policy with it (semantics.md 3.1 no. 17).
         """
-        port = self._ports.get(source, FIRST_PORT)
+        port = self._ports.get(source, self._first_port)
         for _ in range(64):
-            port = FIRST_PORT + (port + 1 - FIRST_PORT) % PORTS
+            port = self._first_port + (port + 1 - self._first_port) % self._port_count
             try:
                 sock.bind(("", port))
                 break

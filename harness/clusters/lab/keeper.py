@@ -1,7 +1,7 @@
-"""The process that holds a lab: it makes namespaces, wires them, runs nft, and starts the other two.
+"""The process that holds a lab: it makes namespaces, wires them, runs nft, and starts the others.
 
 It does what it is told, one list of operations after another; what a world looks like its master decides.
-When the master goes away, so do the three processes, and with them every namespace, interface and rule.
+When the master goes away, so do all its processes, and with them every namespace, interface and rule.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _FDS_PER_MESSAGE = 200
 class Keeper:
     """Holds the namespaces of one lab."""
 
-    def __init__(self, prober: socket.socket, listener: socket.socket) -> None:
+    def __init__(self, children: list[socket.socket]) -> None:
         self._places = Places()
-        self._children = (prober, listener)
+        self._children = children
         self._netlinks: dict[str, Netlink] = {}
         self._fresh: list[str] = []
 
@@ -109,7 +109,7 @@ class Keeper:
     # -- the other processes ---------------------------------------------------------------------------
 
     def publish(self) -> None:
-        """Hand new namespaces to the prober and the listener."""
+        """Hand new namespaces to the probers and the listener."""
         while self._fresh:
             names, self._fresh = self._fresh[:_FDS_PER_MESSAGE], self._fresh[_FDS_PER_MESSAGE:]
             self._tell({"namespaces": names}, [self._places.fd(name) for name in names])
@@ -219,23 +219,23 @@ def _next(control: Channel) -> list[dict[str, Any]]:
     return messages
 
 
-def _child(role: str, master: socket.socket, keeper: socket.socket) -> None:
+def _child(number: int, of: int, master: socket.socket, keeper: socket.socket) -> None:
     kernel.die_with_parent(signal.SIGKILL)
     # Nothing here makes reference cycles, and looking for some among thousands of probes takes time.
     gc.disable()
-    if role == "prober":
-        from harness.clusters.lab.prober_process import ProberProcess
-
-        ProberProcess(Channel(master), Channel(keeper)).run()
-    else:
+    if number == of:
         from harness.clusters.lab.listener_process import ListenerProcess
 
         ListenerProcess(Channel(master), Channel(keeper)).run()
+    else:
+        from harness.clusters.lab.prober_process import ProberProcess
+
+        ProberProcess(Channel(master), Channel(keeper), number, of).run()
 
 
 def main(arguments: list[str]) -> int:
-    """Run as `python -m harness.clusters.lab.keeper CONTROL PROBER LISTENER`, three inherited sockets."""
-    control_socket, prober_socket, listener_socket = (socket.socket(fileno=int(item)) for item in arguments)
+    """Run as `python -m harness.clusters.lab.keeper CONTROL PROBER… LISTENER`, all inherited sockets."""
+    control_socket, *masters = (socket.socket(fileno=int(item)) for item in arguments)
     control = Channel(control_socket)
     try:
         mode = kernel.leave_host()
@@ -243,27 +243,27 @@ def main(arguments: list[str]) -> int:
         control.send({"op": "failed", "why": str(trouble), "errno": trouble.errno})
         return 1
     pairs: list[socket.socket] = []
-    for role, master in (("prober", prober_socket), ("listener", listener_socket)):
+    for number, master in enumerate(masters):
         ours, theirs = socket.socketpair()
         if os.fork() == 0:
-            ours.close()
-            control_socket.close()
-            for other in (prober_socket, listener_socket):
-                if other is not master:
-                    other.close()
-            for pair in pairs:
-                pair.close()
+            for inherited in (
+                ours,
+                control_socket,
+                *pairs,
+                *(item for item in masters if item is not master),
+            ):
+                inherited.close()
             code = 1
             with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
-                _child(role, master, theirs)
+                _child(number, len(masters) - 1, master, theirs)
                 code = 0
             os._exit(code)
         theirs.close()
         pairs.append(ours)
-    prober_socket.close()
-    listener_socket.close()
+    for master in masters:
+        master.close()
     control.send({"op": "ready", "mode": mode})
-    keeper = Keeper(*pairs)
+    keeper = Keeper(pairs)
     _serve(control, keeper)
     return 0
 

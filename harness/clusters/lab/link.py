@@ -20,6 +20,10 @@ from harness.engine.cluster import ClusterError
 PATIENCE = 60.0
 """Seconds without a word from a process of the lab that was asked something, before it counts as stuck."""
 
+MOST_PROBERS = 2
+"""Sending is bound by the kernel's work per packet, so a second process helps where there is a second core;
+beyond that the one listener is the limit."""
+
 _ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -102,7 +106,7 @@ def _failure(name: str, message: dict[str, Any]) -> ClusterError:
 
 
 class Processes:
-    """Keeper, prober and listener of one lab.
+    """Keeper, probers and listener of one lab.
 
     Attributes:
         mode: `root` or `user namespace`: by which right the namespaces were made.
@@ -121,7 +125,8 @@ class Processes:
                 "install it: apt-get install nftables (Debian, Ubuntu), dnf install nftables (Fedora), "
                 "apk add nftables (Alpine)",
             )
-        pairs = [socket.socketpair() for _ in range(3)]
+        probers = max(1, min(MOST_PROBERS, len(os.sched_getaffinity(0))))
+        pairs = [socket.socketpair() for _ in range(probers + 2)]
         theirs = [pair[1] for pair in pairs]
         environment = {
             "PATH": _path(),
@@ -147,8 +152,8 @@ class Processes:
         for item in theirs:
             item.close()
         self.keeper = Line(pairs[0][0], "keeper")
-        self.prober = Line(pairs[1][0], "prober")
-        self.listener = Line(pairs[2][0], "listener")
+        self.probers = tuple(Line(pair[0], "prober") for pair in pairs[1:-1])
+        self.listener = Line(pairs[-1][0], "listener")
         try:
             self.mode = str(self.keeper.receive()["mode"])
         except ClusterError as trouble:
@@ -176,8 +181,8 @@ class Processes:
         self._process.returncode = 0
 
     def close(self) -> None:
-        """End all three processes and wait for the keeper; never raises."""
-        for line in (self.keeper, self.prober, self.listener):
+        """End all processes and wait for the keeper; never raises."""
+        for line in (self.keeper, *self.probers, self.listener):
             line.close()
         try:
             self._process.wait(timeout=5)

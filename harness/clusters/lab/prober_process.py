@@ -1,4 +1,4 @@
-"""The process of a lab that sends probes: one for all pods."""
+"""A process of a lab that sends probes; a lab has as many as the machine has cores to spare."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from harness.clusters.lab.places import Places
-from probes.client import Prober, Sweep, raise_open_files
+from probes.client import FIRST_PORT, PORTS, Prober, Sweep, raise_open_files
 from probes.flows import Flow
 from probes.wire import Channel
 
@@ -18,11 +18,14 @@ CHUNK = 2000
 class ProberProcess:
     """Reads plans from the master and namespaces from the keeper; see probes/PROTOCOL.md."""
 
-    def __init__(self, master: Channel, keeper: Channel) -> None:
+    def __init__(self, master: Channel, keeper: Channel, number: int, of: int) -> None:
         self._places = Places()
         self._master = master
         self._keeper = keeper
-        self._prober = Prober(self._places.enter, raise_open_files())
+        self._waiting = False
+        # Probers share the sources but never a source port, so that no two use the same connection entry.
+        share = PORTS // of
+        self._prober = Prober(self._places.enter, raise_open_files(), FIRST_PORT + number * share, share)
         self._sweeps: dict[int, Sweep] = {}
         self._flows: dict[int, Flow] = {}
         self._nonce = ""
@@ -34,18 +37,14 @@ class ProberProcess:
         while not (self._master.closed or self._keeper.closed):
             self._prober.turn()
             self._report()
-            if self._master.backlog:
-                self._write()
-
-    def _write(self) -> None:
-        waiting = select.poll()
-        waiting.register(self._master.fileno(), select.POLLOUT)
-        while self._master.backlog and not self._master.closed:
-            waiting.poll()
-            self._master.flush()
+            if self._master.backlog is not self._waiting:
+                self._waiting = self._master.backlog
+                events = select.EPOLLIN | (select.EPOLLOUT if self._waiting else 0)
+                self._prober.listen_for(self._master.fileno(), events)
 
     def ready(self, prober: Prober, events: int) -> None:
         """Read the keeper first: what the master asks for may need a namespace that is on its way."""
+        self._master.flush()
         for message in self._keeper.receive():
             self._places.learn(message, self._keeper)
             self._prober.forget_place()

@@ -15,7 +15,7 @@ from harness.clusters.lab.resolve import Proof, Resolved, UnresolvedError, resol
 from harness.clusters.lab.wiring import node_place
 from harness.engine.cluster import FlowRecord, Sample
 from harness.model.outcome import Observation, Outcome, OutcomeKind
-from harness.model.probe import Probe
+from harness.model.probe import Probe, TargetKind
 from harness.model.rules import OPEN_POINTS
 from harness.model.topology import Protocol, Topology
 
@@ -38,14 +38,16 @@ _MARGIN = 30.0
 
 
 class Sweeper:
-    """Talks to the prober and the listener of one lab."""
+    """Talks to the probers and the listener of one lab."""
 
     def __init__(self, processes: Processes, nonce: str) -> None:
-        self._prober = processes.prober
+        self._probers = processes.probers
         self._listener = processes.listener
         self._keeper = processes.keeper
         self._numbers = itertools.count(1)
-        self._prober.send({"op": "hello", "nonce": nonce})
+        self._turns: dict[str, int] = {}
+        for prober in self._probers:
+            prober.send({"op": "hello", "nonce": nonce})
 
     def sweep(
         self,
@@ -58,7 +60,8 @@ class Sweeper:
         """Send the probes; see `engine.cluster.World.sweep`."""
         resolved: dict[int, Resolved] = {}
         found: dict[int, Observation] = {}
-        self._forget_open(compiled)
+        watched = {node: _watched(table, probes) for node, table in compiled.items()}
+        self._forget_open(watched)
         number = next(self._numbers)
         self._begin(number, timeout, ATTEMPTS)
         specs: list[list[Any]] = []
@@ -83,7 +86,7 @@ class Sweeper:
             seen = self._once({index: resolved[index] for index in left}, timeout)
             found.update(seen)
         self._prove(resolved, found)
-        self._mark_open(probes, found, compiled)
+        self._mark_open(probes, found, watched)
         return tuple(found[index] for index in range(len(probes)))
 
     def _once(self, plan: Mapping[int, Resolved], timeout: float) -> dict[int, Observation]:
@@ -105,18 +108,28 @@ class Sweeper:
         }
 
     def _begin(self, number: int, timeout: float, attempts: int) -> None:
-        self._prober.send({"op": "sweep", "id": number, "timeout": timeout, "attempts": attempts})
+        for prober in self._probers:
+            prober.send({"op": "sweep", "id": number, "timeout": timeout, "attempts": attempts})
 
     def _plan(self, number: int, specs: list[list[Any]], *, last: bool) -> None:
-        self._prober.send({"op": "probes", "id": number, "probes": specs, "last": last})
+        """Share a part of a plan among the probers; a source always has the same one."""
+        shares: list[list[list[Any]]] = [[] for _ in self._probers]
+        for spec in specs:
+            turn = self._turns.setdefault(spec[1], len(self._turns))
+            shares[turn % len(shares)].append(spec)
+        for prober, share in zip(self._probers, shares, strict=True):
+            if share or last:
+                prober.send({"op": "probes", "id": number, "probes": share, "last": last})
 
     def _results(self, timeout: float) -> list[list[Any]]:
         results: list[list[Any]] = []
-        while True:
-            answer = self._prober.receive(timeout + _MARGIN)
-            results += answer["results"]
-            if answer["done"]:
-                return results
+        for prober in self._probers:
+            done = False
+            while not done:
+                answer = prober.receive(timeout + _MARGIN)
+                results += answer["results"]
+                done = answer["done"]
+        return results
 
     def _prove(self, resolved: Mapping[int, Resolved], found: dict[int, Observation]) -> None:
         """Ask every listener behind a cell that did not connect, from inside: a dead one makes no denial."""
@@ -142,10 +155,9 @@ class Sweeper:
 
     # -- open points -----------------------------------------------------------------------------------
 
-    def _forget_open(self, compiled: Mapping[str, Compiled]) -> None:
+    def _forget_open(self, watched: Mapping[str, Mapping[str, str]]) -> None:
         scripts = []
-        for node, table in compiled.items():
-            names = sorted(table.open_sets)
+        for node, names in watched.items():
             if names:
                 scripts.append(
                     [node_place(node), "\n".join(f"flush set inet {TABLE} {name}" for name in names)]
@@ -154,17 +166,20 @@ class Sweeper:
             self._keeper.ask({"op": "nft", "scripts": scripts})
 
     def _mark_open(
-        self, probes: Sequence[Probe], found: dict[int, Observation], compiled: Mapping[str, Compiled]
+        self,
+        probes: Sequence[Probe],
+        found: dict[int, Observation],
+        watched: Mapping[str, Mapping[str, str]],
     ) -> None:
         """Say of each cell whose packets passed or fell on an open point which one it was."""
-        places = {node_place(node): table for node, table in compiled.items() if table.open_sets}
+        places = {node_place(node): names for node, names in watched.items() if names}
         if not places:
             return
         answer = self._keeper.ask({"op": "list", "places": list(places), "what": ["sets", "inet"]})
         flows: dict[tuple[str, ...], str] = {}
         for place, text in answer["rules"].items():
             for item in json.loads(text)["nftables"]:
-                point = places[place].open_sets.get(item.get("set", {}).get("name", ""))
+                point = places[place].get(item.get("set", {}).get("name", ""))
                 if point is None:
                     continue
                 for element in item["set"].get("elem", ()):
@@ -200,7 +215,8 @@ class Sweeper:
             [offset + index, *resolve(probe, topology, addressing).spec]
             for index, probe in enumerate(established)
         ]
-        self._prober.send(
+        prober = self._probers[0]
+        prober.send(
             {
                 "op": "flow",
                 "id": number,
@@ -210,12 +226,13 @@ class Sweeper:
                 "established": held,
             }
         )
-        return number, float(self._prober.receive(timeout + _MARGIN)["elapsed"])
+        return number, float(prober.receive(timeout + _MARGIN)["elapsed"])
 
     def stop_flow(self, number: int, probes: int) -> tuple[FlowRecord, ...]:
         """End flows; the records of the probes, then those of the held connections."""
-        self._prober.send({"op": "unflow", "id": number})
-        answer = self._prober.receive(_MARGIN)
+        prober = self._probers[0]
+        prober.send({"op": "unflow", "id": number})
+        answer = prober.receive(_MARGIN)
         samples: dict[int, list[Sample]] = {index: [] for index in range(probes)}
         for index, at, kind, detail, by, token, served_by in answer["samples"]:
             outcome = Outcome(OutcomeKind(kind), detail, by, token, served_by)
@@ -224,6 +241,15 @@ class Sweeper:
         records = [FlowRecord(tuple(sorted(items, key=lambda item: item.at))) for items in samples.values()]
         records += [FlowRecord((), before, after) for _, before, after in answer["established"]]
         return tuple(records)
+
+
+def _watched(table: Compiled, probes: Sequence[Probe]) -> dict[str, str]:
+    """The table's sets that any of the probes can have got into; asking nft for the others costs time."""
+    kinds = {probe.target.kind for probe in probes}
+    icmp = any(probe.target.protocol is Protocol.ICMP for probe in probes)
+    translated = bool(kinds & {TargetKind.SERVICE, TargetKind.NODEPORT, TargetKind.HOST})
+    possible = {"icmp": icmp, "own-service": translated, "nodeport-source": TargetKind.NODEPORT in kinds}
+    return {name: point for name, point in table.open_sets.items() if possible.get(point, True)}
 
 
 _OUTCOMES = {kind.value: kind for kind in OutcomeKind}

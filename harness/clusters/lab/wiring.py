@@ -1,7 +1,8 @@
 """What to build: the keeper's operations for nodes, pods and externals (see `keeper`).
 
-Every pod hangs on its node by a routed pair of interfaces; nodes and externals hang on `fabric`, a
-namespace that only forwards. Neighbours are permanent: nothing is resolved, nothing waits, nothing is lost.
+Every pod hangs on its node by a routed pair of interfaces; every two nodes share a wire; nodes and externals
+hang on `fabric`, a namespace that only forwards. Neighbours are permanent:
+nothing is resolved, nothing waits, nothing is lost.
 There is no interface to the machine itself: no packet can leave.
 """
 
@@ -79,14 +80,44 @@ class Wiring:
                 ["namespace", place],
                 ["sysctl", place, {**_HOST_SYSCTLS, **_ROUTER_SYSCTLS}],
             ]
-            mac = self._hang(operations, place, self._addressing.node(node))
+            self._hang(operations, place, self._addressing.node(node))
             number = self._next - 1
             for network, via in zip(
                 self._addressing.pod_ranges(node), self._addressing.node(node), strict=True
             ):
-                operations.append(["neighbour", FABRIC, number, via, mac])
                 operations.append(["route", FABRIC, network, number, via])
+            for other in sorted(self._nodes - {node}):
+                self._wire(operations, node, other)
         return operations
+
+    def _wire(self, operations: Operations, one: str, other: str) -> None:
+        """A wire of their own between two nodes, so that their pods' packets take no detour by the fabric."""
+        number, mac, peer_mac = self._link()
+        ends = ((one, other, peer_mac), (other, one, mac))
+        operations.append(
+            [
+                "veth",
+                node_place(one),
+                f"n{number}",
+                number,
+                mac,
+                node_place(other),
+                f"n{number}",
+                number,
+                peer_mac,
+            ]
+        )
+        for here, there, station in ends:
+            place = node_place(here)
+            for address, network in zip(
+                self._addressing.node(there), self._addressing.pod_ranges(there), strict=True
+            ):
+                single = f"{address}/32" if "." in address else f"{address}/128"
+                operations += [
+                    ["neighbour", place, number, address, station],
+                    ["route", place, single, number, ""],
+                    ["route", place, network, number, address],
+                ]
 
     def external(self, external: External) -> Operations:
         """An address outside the cluster."""
@@ -123,11 +154,10 @@ class Wiring:
         tail = f"{number >> 16 & 255:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"
         return number, f"02:00:0a:{tail}", f"02:00:0b:{tail}"
 
-    def _hang(self, operations: Operations, place: str, addresses: Sequence[str]) -> str:
+    def _hang(self, operations: Operations, place: str, addresses: Sequence[str]) -> None:
         number, mac, router = self._link()
         operations.append(["veth", FABRIC, f"f{number}", number, router, place, "up", _UPLINK, mac])
         self._address(operations, FABRIC, number, place, addresses, mac, router)
-        return mac
 
     def _address(
         self,
