@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -116,7 +117,9 @@ def show_lines(scenario: Scenario, columns: int) -> list[Line]:
         ("families", " ".join(scenario.families)),
     ]
     lines = [line((scenario.name, "bold"))]
-    lines += [line((f"  {label:<10}", "dim"), text) for label, text in facts if text]
+    for label, text in facts:
+        for number, part in enumerate(textwrap.wrap(text, columns - 12, break_on_hyphens=False)):
+            lines.append(line((f"  {'' if number else label:<10}", "dim"), part))
     for step in scenario.steps:
         lines += _step_lines(step, columns, named=len(scenario.steps) > 1 or step.name != "expect")
     return lines
@@ -131,9 +134,7 @@ def _step_lines(step: Step, columns: int, *, named: bool) -> list[Line]:
         lines.append(line("  step ", (step.name, "bold")))
         lines += [line((f"    {word:<9} ", "dim"), text) for word, text in _changes(step)]
     lines += [line(("  in force  ", "dim"), str(policy)) for policy in step.policies]
-    cells = [*step.cells]
-    if step.transition:
-        cells += [*step.transition.steady, *step.transition.cut]
+    cells = [*step.cells, *step.transition_cells()]
     if not cells:
         return lines
     both = len({cell.probe.family for cell in cells}) > 1

@@ -84,8 +84,8 @@ def chosen_paths(ctx: click.Context, paths: tuple[str, ...]) -> tuple[Path, ...]
     config = state.config if state else Config()
     configured: list[str] = list(config.values.get("paths", ()))
     if config.file is not None and configured:
-        folder = Path(os.path.relpath(config.file.parent))
-        return tuple(_existing(folder / item, f"check paths in {config.file}") for item in configured)
+        seen_from_here = (Path(os.path.relpath(config.file.parent / item)) for item in configured)
+        return tuple(_existing(path, f"check paths in {config.file}") for path in seen_from_here)
     return (_existing(Path(DEFAULT_PATH), "name the files or folders with your scenarios"),)
 
 

@@ -23,8 +23,13 @@ class InvalidFilesError(CliError):
         sys.stderr.write(f"{self.message}\n")
 
 
-def read(paths: Sequence[Path], *, color: bool) -> tuple[Scenario, ...]:
-    """The scenarios of all files; warnings are printed on stderr.
+def read(paths: Sequence[Path], *, color: bool, warnings: bool = False) -> tuple[Scenario, ...]:
+    """The scenarios of all files.
+
+    Args:
+        paths: Files and folders.
+        color: Whether diagnostics get colours.
+        warnings: Print warnings too, on stderr.
 
     Raises:
         InvalidFilesError: Some file has errors; all of them have been printed on stderr.
@@ -33,10 +38,11 @@ def read(paths: Sequence[Path], *, color: bool) -> tuple[Scenario, ...]:
     from harness.source.diagnostics import Severity
 
     loaded = load(paths)
-    problems = list(loaded.problems)
+    failed = any(item.severity is Severity.ERROR for item in loaded.problems)
+    problems = loaded.problems if failed or warnings else []
     if problems:
         print_diagnostics(problems, loaded.sources, sys.stderr, color=color)
-    if any(item.severity is Severity.ERROR for item in problems):
+    if failed:
         raise InvalidFilesError(tally(problems))
     return tuple(loaded.scenarios)
 

@@ -85,7 +85,7 @@ def run(
     parse_spec(cluster)
     files = _reports(report)
     chosen = options.chosen_paths(ctx, paths)
-    scenarios = _selected(chosen, k, tag, color)
+    scenarios = _selected(chosen, k, tag, color, warnings=not quiet)
     how = _How(cluster, jobs, fail_fast, keep, verbose, quiet, color, _revision(chosen[0]))
     result = _measure(scenarios, how)
     _write(files, result)
@@ -115,12 +115,12 @@ def _write(reports: Sequence[Report], result: RunResult) -> None:
 
 
 def _selected(
-    paths: Sequence[Path], expression: str, tags: Sequence[str], color: str
+    paths: Sequence[Path], expression: str, tags: Sequence[str], color: str, *, warnings: bool
 ) -> tuple[Scenario, ...]:
     from harness.cli import reading
     from harness.cli.select import select
 
-    scenarios = reading.read(paths, color=reading.wants_color(color, sys.stderr))
+    scenarios = reading.read(paths, color=reading.wants_color(color, sys.stderr), warnings=warnings)
     chosen = select(scenarios, expression, tags)
     if not chosen:
         raise reading.nothing_selected(expression, tags)
@@ -165,7 +165,7 @@ def _measure(scenarios: Sequence[Scenario], how: _How) -> RunResult:
         return _unavailable(scenarios, how, error)
     try:
         with stop_on_signal() as stop:
-            return engine(
+            result = engine(
                 scenarios,
                 cluster,
                 emit,
@@ -177,6 +177,22 @@ def _measure(scenarios: Sequence[Scenario], how: _How) -> RunResult:
     finally:
         bar.close()
         cluster.close()
+    if how.keep:
+        _tell_kept(result.run)
+    return result
+
+
+def _tell_kept(run: str) -> None:
+    """How to look into the worlds that `--keep` left standing."""
+    from harness.clusters.lab.kept import standing
+    from harness.source.render import printable
+
+    for lab in standing():
+        if lab.run == run:
+            click.echo(f"kept: the world of {printable(lab.scenario)}; open a shell in it with", err=True)
+            for place in lab.places:
+                click.echo(f"  {printable(lab.enter(place))}  # {printable(place)}", err=True)
+    click.echo("`netcheck cleanup` removes what is kept", err=True)
 
 
 def _unavailable(scenarios: Sequence[Scenario], how: _How, error: ClusterError) -> RunResult:

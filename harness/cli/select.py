@@ -65,9 +65,7 @@ def _has_tags(has: Sequence[str], wanted: Sequence[str]) -> bool:
 
 def _all_cells(step: Step) -> Iterator[Cell]:
     yield from step.cells
-    if step.transition:
-        yield from step.transition.steady
-        yield from step.transition.cut
+    yield from step.transition_cells()
 
 
 def _full(scenario: Scenario, step: Step, cell: Cell) -> str:

@@ -43,8 +43,9 @@ def rerun(scenario: Scenario, step: str, cell: CellResult, backend: Backend) -> 
 def headline(result: CellResult) -> str:
     """One sentence: what was expected and what came instead, or why nothing could be said."""
     if result.status is Status.FAILED:
-        seen = f"observed {result.verdict}" if result.verdict else "nothing was observed"
-        text = f"expected {result.expected}, {seen}"
+        if result.verdict is None:
+            return result.reason or f"not {result.expected}"
+        text = f"expected {result.expected}, observed {result.verdict}"
         return f"{text}: {result.reason}" if result.reason else text
     if result.status is Status.XFAILED:
         return result.reason or "known deviation"
@@ -77,7 +78,8 @@ def details(scenario: Scenario, step: str, result: CellResult, backend: Backend)
         yield "reason", headline(result)
     else:
         yield "expected", str(result.expected)
-        yield "observed", str(result.verdict) if result.verdict else "nothing"
+        if result.verdict is not None:
+            yield "observed", str(result.verdict)
     if result.observation is not None:
         yield "outcome", outcome_text(result.observation)
         yield "receipt", receipt_text(result.observation)

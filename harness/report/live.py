@@ -20,6 +20,7 @@ class LiveReport:
         self._style = Style(printer.columns, verbose, quiet)
         self._backend: Backend | None = None
         self._order: list[str] = []
+        self._planned = 0
         self._finished: dict[str, ScenarioResult] = {}
 
     def __call__(self, event: Event) -> None:
@@ -28,6 +29,7 @@ class LiveReport:
             case RunStarted():
                 self._backend = event.backend
                 self._order = [item.name for item in event.scenarios]
+                self._planned = len(event.scenarios)
                 names = names_width(event.scenarios)
                 self._style = Style(self._style.columns, self._style.verbose, self._style.quiet, names)
             case ScenarioFinished(result):
@@ -39,7 +41,7 @@ class LiveReport:
                     if name in self._finished:
                         self._show(self._finished.pop(name))
                 with self._progress.hidden():
-                    self._printer.print(render_summary(result, self._style))
+                    self._printer.print(render_summary(result, self._style, self._planned))
             case _:
                 pass
 

@@ -1,7 +1,8 @@
 """Matrices: sources down, destinations across, in bands of one port and protocol each.
 
-A wide world is broken into blocks that fit the terminal; when the names of the destinations would make too
-many blocks, they are numbered and a key follows.
+Where that takes less room, the bands are the destinations and the columns their ports. A wide world is
+broken into blocks that fit the terminal; when the names of the destinations would make too many blocks, they
+are numbered and a key follows.
 """
 
 from __future__ import annotations
@@ -23,12 +24,22 @@ _LONGEST_ROW: Final = 36
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field: its row, its band and column, and its mark."""
+    """One field: its row, its band and column, and its mark.
+
+    Attributes:
+        turns: Band and column may change places: all ports of a destination instead of all destinations of
+            a port.
+    """
 
     row: str
     band: str
     column: str
     mark: Mark
+    turns: bool = False
+
+    def turned(self) -> Field:
+        """The field in the other layout."""
+        return replace(self, band=self.column, column=self.band) if self.turns else self
 
 
 def field(probe: Probe, cell_id: str, mark: Mark, *, both_families: bool) -> Field:
@@ -41,6 +52,7 @@ def field(probe: Probe, cell_id: str, mark: Mark, *, both_families: bool) -> Fie
         both_families: Whether the step probes IPv4 and IPv6, so that the bands must say which.
     """
     target = probe.target
+    turns = probe.request is None
     if isinstance(probe.request, HttpRequest):
         band, column = f"HTTP {target}".removesuffix("/TCP"), str(probe.request)
     elif isinstance(probe.request, DnsQuery):
@@ -54,7 +66,7 @@ def field(probe: Probe, cell_id: str, mark: Mark, *, both_families: bool) -> Fie
     phase = cell_id.rpartition("~")[2] if "~" in cell_id else ""
     if phase in ("steady", "cut", "established"):
         band += f" {phase}"
-    return Field(printable(str(probe.source)), printable(band), printable(column), mark)
+    return Field(printable(str(probe.source)), printable(band), printable(column), mark, turns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +93,13 @@ def render(fields: Sequence[Field], columns: int) -> list[Line]:
     row_width = min(_LONGEST_ROW, max(width(CORNER), *(width(item.row) for item in fields)))
     room = columns - row_width - _GAP
     rows = {row: number for number, row in enumerate(dict.fromkeys(item.row for item in fields))}
-    columns_named = _columns(fields, rows)
+    by_port = _columns(fields, rows)
+    by_destination = _columns([item.turned() for item in fields], rows)
+    named = min((_blocks(by_port, room), _blocks(by_destination, room)), key=len)
     numbers: dict[str, int] = {}
-    for column in columns_named:
+    for column in by_port:
         numbers.setdefault(column.name, len(numbers) + 1)
-    named = _blocks(columns_named, room)
-    numbered = _blocks([replace(item, header=str(numbers[item.name])) for item in columns_named], room)
+    numbered = _blocks([replace(item, header=str(numbers[item.name])) for item in by_port], room)
     fits = all(_block_width(block) <= room for block in named)
     use_names = fits and len(named) <= 2 * len(numbered)
     lines: list[Line] = []

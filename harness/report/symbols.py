@@ -12,6 +12,8 @@ from harness.model.verdict import Expected, Status, Verdict
 NOT_PROBED: Final = "-"
 ERROR: Final = "!"
 NOT_MEASURED: Final = "s"
+RIGHT: Final = "+"
+WRONG: Final = "#"
 
 _EXPECTED: Final = {
     Expected.ALLOW: ".",
@@ -37,6 +39,8 @@ _MEANING: Final = {
     "T": "tls-rejected",
     "?": "observe",
     "O": "oracle decides",
+    "+": "as expected",
+    "#": "not as expected",
     "!": "error",
     "s": "not measured",
     "-": "not probed",
@@ -72,10 +76,14 @@ def of_expectation(cell: Cell) -> Mark:
 
 def of_result(result: CellResult) -> Mark:
     """What was observed; a plain `deny` that came true stays `X`, as the author wrote it."""
-    if result.status is Status.ERROR or (result.verdict is None and result.status is Status.FAILED):
+    if result.status is Status.ERROR:
         return Mark(ERROR, "error", (ERROR,))
-    if result.verdict is None or result.status is Status.SKIPPED:
+    if result.status is Status.SKIPPED:
         return Mark(NOT_MEASURED, "skip", (NOT_MEASURED,))
+    if result.verdict is None:
+        # What becomes of a connection while a change is made has no verdict, only right or wrong.
+        wrong = result.status is Status.FAILED
+        return Mark(WRONG, "bad", (WRONG,)) if wrong else Mark(RIGHT, "good", (RIGHT,))
     seen = _EXPECTED[Expected(result.verdict.value)]
     if result.status is Status.FAILED:
         wanted = _EXPECTED[result.expected]

@@ -171,8 +171,14 @@ def _remarks(step: StepResult) -> list[Line]:
     return [EMPTY, *lines] if lines else []
 
 
-def render_summary(result: RunResult, style: Style) -> list[Line]:
-    """The last lines: counts, time, backend."""
+def render_summary(result: RunResult, style: Style, planned: int = 0) -> list[Line]:
+    """The last lines: counts, time, backend.
+
+    Args:
+        result: The run.
+        style: How to lay out.
+        planned: How many scenarios were to run, when some were not begun.
+    """
     parts: list[str | Span] = []
     for status in (Status.FAILED, Status.ERROR, Status.PASSED, Status.XFAILED, Status.SKIPPED):
         number = result.count(status)
@@ -186,9 +192,15 @@ def render_summary(result: RunResult, style: Style) -> list[Line]:
     parts.append((f" on {backend.spec}" + (f" ({versions})" if versions else ""), "dim"))
     lines: list[Line] = [line(*parts)]
     if result.interrupted:
-        planned = sum(len(item.scenario.cells) for item in result.scenarios)
+        cells = sum(len(item.scenario.cells) for item in result.scenarios)
         measured = sum(len(item.cells) for item in result.scenarios)
-        lines.append(line(("interrupted", "error"), f": {measured} of {count(planned, 'cell')} measured"))
+        lines.append(line(("interrupted", "error"), f": {measured} of {count(cells, 'cell')} measured"))
+    broken = sum(bool(item.error and item.steps) for item in result.scenarios)
+    if broken and not result.interrupted:
+        lines.append(line((f"{count(broken, 'scenario')} broken off", "error"), " by an error"))
+    if planned > len(result.scenarios):
+        missing = count(planned - len(result.scenarios), "scenario")
+        lines.append(line((f"{missing} not begun", "error")))
     if style.quiet or not result.scenarios:
         return lines
     return [EMPTY, *lines] if not _ends_empty(result) else lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
@@ -122,8 +123,9 @@ def test_live_results_come_in_the_order_of_the_plan(order: list[int]) -> None:
 def test_an_interrupted_run_shows_what_finished() -> None:
     out = io.StringIO()
     report = LiveReport(PlainPrinter(out, 80), NoProgress())
-    told = events(RESULT, [1])
-    for event in told:
+    partial = replace(RESULT, scenarios=RESULT.scenarios[1:2], interrupted=True)
+    for event in [*events(RESULT, [1])[:-1], RunFinished(partial)]:
         report(event)
     assert "FAIL  relabel" in out.getvalue()
     assert "api-policy" not in out.getvalue()
+    assert out.getvalue().endswith("interrupted: 3 of 3 cells measured\n2 scenarios not begun\n")
