@@ -70,7 +70,12 @@ def http(spec: RequestSpec, place: Place, targets: Targets, problems: Problems) 
         problems.error("bad-header", "the host cannot be sent", spec.host.place, help="write a host name")
     to = targets.read(authority)
     if any(item.target.protocol is not Protocol.TCP for item in to):
-        problems.error("bad-url", "HTTP goes over TCP; this port is another one", authority.place)
+        problems.error(
+            "bad-url",
+            "HTTP goes over TCP, and this is another protocol",
+            authority.place,
+            help="name a TCP port",
+        )
         return None
     if problems.errors > before:
         return None

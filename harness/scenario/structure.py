@@ -24,6 +24,12 @@ _DROP_KEY = ""
 _ROUNDS = 5
 """Repairs may bring further errors to light, such as the type of a value under a misspelt key."""
 
+_SHAPES = {
+    "a list": "write it as a list: [one, two], or a line with `- ` for each",
+    "a mapping": "write `key: value` pairs",
+    "a text": "write a single word or number",
+    "a path or a manifest": "write a path, or a mapping with apiVersion, kind, …",
+}
 _EXPECTED = {
     "list_type": "a list",
     "dict_type": "a mapping",
@@ -93,7 +99,10 @@ def _report(
             help=f"add `{item['loc'][-1]}:`",
         )
     elif item["type"] in _EXPECTED:
-        problems.error("wrong-type", f"expected {_EXPECTED[item['type']]}, found {kind_of(value)}", place)
+        wanted = _EXPECTED[item["type"]]
+        problems.error(
+            "wrong-type", f"expected {wanted}, found {kind_of(value)}", place, help=_SHAPES[wanted]
+        )
     else:
         problems.found.append(_custom(item["type"], item["msg"], place, context))
     return _entry(path), None
@@ -102,7 +111,9 @@ def _report(
 def _custom(id: str, message: str, place: Place, context: dict[str, Any]) -> Any:
     """A problem that a field type found; it brings its own id."""
     collected = Problems()
-    collected.error(id, message, place, help=str(context.get("help", "")))
+    wanted = str(context.get("expected", ""))
+    help = str(context.get("help", "")) or _SHAPES.get(wanted, f"write {wanted}" if wanted else "")
+    collected.error(id, message, place, help=help)
     return collected.found[0]
 
 

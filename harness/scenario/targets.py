@@ -81,6 +81,10 @@ class Targets:
     def port_word(self, text: Text, start: int, end: int) -> PortWord | None:
         """The port in `text[start:end]`; None when it was reported."""
         written = text[start:end]
+        if ":" in written:
+            near = kind_hint(text[: start - 1].rpartition(":")[2])
+            self.problems.error("bad-target", f'"{text}" is no target', text.place, help=near or _FORMS)
+            return None
         name, slash, word = written.partition("/")
         place = text.span(start, start + len(name))
         try:
@@ -92,10 +96,6 @@ class Targets:
             self.problems.error(
                 "bad-port", "ICMP has no ports", text.span(start, end), help="write namespace/pod/ICMP"
             )
-            return None
-        if ":" in name:
-            near = kind_hint(text[: start - 1].rpartition(":")[2])
-            self.problems.error("bad-target", f'"{text}" is no target', text.place, help=near or _FORMS)
             return None
         if not _NUMBER.fullmatch(name):
             complaint = names.port_name(name)
@@ -122,6 +122,14 @@ class Targets:
 
     def _icmp(self, text: Text, kind: str, start: int, end: int) -> list[To]:
         name, place = text[start:end], text.span(start, end)
+        if ":" in name:
+            self.problems.error(
+                "bad-port",
+                "ICMP has no ports",
+                text.span(text.index(":", start) + 1, len(text)),
+                help=f"write {text[:start]}{name.partition(':')[0]}{_ICMP}",
+            )
+            return []
         if kind == "":
             pods = self.names.pods(text, start, end)
             many = pods.pattern or pods.several

@@ -117,7 +117,7 @@ def _syntax_error(error: yaml.YAMLError, text: str, name: str, problems: Problem
     context, start = getattr(error, "context", None), getattr(error, "context_mark", None)
     if context and mark and start is not None and (start.line, start.column) != (mark.line, mark.column):
         related = (Related(Place(name, start.line + 1, start.column + 1), context),)
-    advice = ""
+    advice = "check quotes, brackets and indentation here and in the lines before"
     if "mapping values are not allowed" in what:
         advice = "put a text with `: ` in quotes, and check the indentation"
     elif "cannot start any token" in what:
