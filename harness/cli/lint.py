@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -87,7 +88,10 @@ def lint_policies(path: Path, problems: Problems, sources: Sources, *, everythin
     groups = {api_version.partition("/")[0] for api_version, _ in kinds()}
     reading = Problems()
     documents = read_file(path, reading, sources=sources)
-    if everything or any(_group(item.root) in groups for item in documents):
+    # What cannot be parsed has no documents; that it was meant for a policy shows in its text.
+    text = next((found for name, found in sources.texts.items() if Path(name) == path), "")
+    meant = any(re.search(rf"^apiVersion:\s*[\"']?{re.escape(group)}/", text, re.M) for group in groups)
+    if everything or meant:
         problems.found += reading.found
     for document in documents:
         if not everything and _group(document.root) not in groups:

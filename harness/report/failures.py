@@ -45,11 +45,15 @@ def headline(result: CellResult) -> str:
     if result.status is Status.FAILED:
         if result.verdict is None:
             return result.reason or f"not {result.expected}"
-        text = f"expected {result.expected}, observed {result.verdict}"
-        return f"{text}: {result.reason}" if result.reason else text
+        text = _difference(result)
+        return f"{text}: {result.reason}" if result.reason not in ("", text) else text
     if result.status is Status.XFAILED:
         return result.reason or "known deviation"
     return result.reason or (f"control: {result.control}" if result.control else "could not be measured")
+
+
+def _difference(result: CellResult) -> str:
+    return f"expected {result.expected}, observed {result.verdict}"
 
 
 def outcome_text(observation: Observation) -> str:
@@ -83,7 +87,7 @@ def details(scenario: Scenario, step: str, result: CellResult, backend: Backend)
     if result.observation is not None:
         yield "outcome", outcome_text(result.observation)
         yield "receipt", receipt_text(result.observation)
-    if result.reason and result.status is not Status.ERROR:
+    if result.status is not Status.ERROR and result.reason not in ("", _difference(result)):
         yield "reason", result.reason
     if result.control:
         yield "control", result.control

@@ -103,11 +103,11 @@ def _unmeasured(result: ScenarioResult, step: str, cell: Cell, run: RunResult) -
 
 def _tell(case: Any, result: ScenarioResult, run: RunResult) -> None:
     """Why a cell has no result: its scenario was skipped or broke, or the run was stopped."""
-    if result.error:
+    if run.interrupted:
+        case.add_skipped_info(printable(result.error) or "the run was interrupted")
+    elif result.error:
         case.add_error_info(printable(result.error), printable(result.error), "not-measured")
     elif result.skipped:
         case.add_skipped_info(printable(result.skipped))
-    elif run.interrupted:
-        case.add_skipped_info("the run was interrupted")
     else:
         case.add_error_info("not measured", "the engine gave no result for this cell", "not-measured")

@@ -137,7 +137,8 @@ def test_lint_shows_everything_at_once(folder: Path, snapshot: SnapshotAssertion
     (folder / "scenarios" / "bad.yaml").write_text(SHOP.replace("verdict: allow", "verdict: alow"))
     (folder / "scenarios" / "policy.yaml").write_text(POLICY)
     (folder / "scenarios" / "chart.yaml").write_text("apiVersion: v2\nname: chart\n")
-    (folder / "scenarios" / "broken.yaml").write_text("a: [1\n")
+    (folder / "scenarios" / "broken.yaml").write_text(POLICY + "  ingress: [\n")
+    (folder / "scenarios" / "template.yaml").write_text("a: [1\n")
     result = netcheck("lint")
     assert result.exit_code == 4
     assert result.stdout == snapshot

@@ -13,6 +13,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from harness.model.result import RunResult, ScenarioResult
 from harness.model.verdict import Status
+from harness.report.failures import headline
 from harness.report.printer import ColourPrinter, PlainPrinter, columns_of, encodable, printer, wants_colour
 from harness.report.terminal import Style, names_width, render
 from harness.report.text import duration, line, plain
@@ -66,6 +67,17 @@ def test_failure_tells_everything_in_the_promised_order() -> None:
     labels = re.findall(r"^    ([a-z]+) ", text.split("FAILED shop::expect::production/db")[1], re.M)
     assert labels[:7] == ["expected", "observed", "outcome", "receipt", "evidence", "evidence", "place"]
     assert labels[7] == "rerun"
+
+
+def test_a_reason_that_says_nothing_new_is_left_out() -> None:
+    cell = samples.cell("n/a", "n/b", samples.D)
+    plain_failure = samples.judged(cell, Status.FAILED)
+    result = samples.judged(cell, Status.FAILED, reason="expected drop, observed allow")
+    assert headline(result) == headline(plain_failure) == "expected drop, observed allow"
+    screens = [
+        text_of(samples.run(samples.finished("x", {"expect": [item]}))) for item in (result, plain_failure)
+    ]
+    assert screens[0] == screens[1]
 
 
 @pytest.mark.parametrize("columns", [80, 120])
