@@ -118,7 +118,12 @@ class Cells:
                     self._add(_Wanted(source, asked.targets[0], asked.request, expected, where))
 
     def _sources(self, texts: Iterable[Text]) -> list[tuple[Text, From]]:
-        return [(text, source) for text in texts for source in self.names.sources(text)]
+        """Every source once, with the text that named it first."""
+        found = ((source, text) for text in _once(texts) for source in self.names.sources(text))
+        first: dict[From, Text] = {}
+        for source, text in found:
+            first.setdefault(source, text)
+        return [(text, source) for source, text in first.items()]
 
     @staticmethod
     def _place(entry: Part, place: Place, text: Text, several: bool) -> Place:
@@ -127,7 +132,7 @@ class Cells:
     def _product(
         self, entry: Part, sources: Sequence[Text], to: Sequence[Text], expected: Expectation, place: Place
     ) -> None:
-        reached = [(text, item) for text in to for item in self.targets.read(text)]
+        reached = [(text, item) for text in _once(to) for item in self.targets.read(text)]
         for text, source in self._sources(sources):
             for target_text, item in reached:
                 named = target_text if len(to) > 1 else text
@@ -298,6 +303,11 @@ class Cells:
                     help="give it one: address: [v4, v6]",
                 )
         return families
+
+
+def _once(texts: Iterable[Text]) -> Iterable[Text]:
+    """Texts without repetitions, so that aliases cannot make a long product of the same words."""
+    return dict.fromkeys(texts)
 
 
 def _pod_source(id: str) -> Source:

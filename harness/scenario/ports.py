@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from harness.model.topology import Listener, Protocol, ServicePort, ServiceType
@@ -46,48 +45,35 @@ def protocol(text: str, *, icmp: bool = False) -> Protocol:
     raise BadValueError("bad-protocol", f'"{text}" is no protocol', advice)
 
 
-@dataclass(frozen=True, slots=True)
-class _Placed:
-    """A listener with its place."""
-
-    item: Listener
-    place: Place
-
-
 def listeners(
     specs: Iterable[Text | ListenSpec], place: Place, problems: Problems, owner: str
 ) -> tuple[Listener, ...]:
     """The listeners that `specs` describe; broken and double ones are reported and left out."""
-    found: list[_Placed] = []
+    found: list[Listener] = []
+    first: dict[tuple[int, Protocol] | str, Place] = {}
     for spec in specs:
         try:
             item, where = _listener(spec, place)
         except _PlacedError as error:
             report(problems, error.error, error.place)
             continue
-        twin = next((old for old in found if _same(old.item, item)), None)
-        if twin is None:
-            found.append(_Placed(item, where))
+        twin, what = first.get((item.port, item.protocol)), f"port {item.port}/{item.protocol}"
+        if twin is None and item.name is not None:
+            twin, what = first.get(item.name), f'the port name "{item.name}"'
+        if twin is not None:
+            problems.error(
+                "duplicate-listener",
+                f"{owner} has {what} twice",
+                where,
+                help="remove one of them",
+                related=(Related(twin, "first written here"),),
+            )
             continue
-        what = (
-            f"port {item.port}/{item.protocol}"
-            if (twin.item.port, twin.item.protocol) == (item.port, item.protocol)
-            else f'the port name "{item.name}"'
-        )
-        problems.error(
-            "duplicate-listener",
-            f"{owner} has {what} twice",
-            where,
-            help="remove one of them",
-            related=(Related(twin.place, "first written here"),),
-        )
-    return tuple(entry.item for entry in found)
-
-
-def _same(one: Listener, two: Listener) -> bool:
-    if (one.port, one.protocol) == (two.port, two.protocol):
-        return True
-    return one.name is not None and one.name == two.name
+        found.append(item)
+        first[item.port, item.protocol] = where
+        if item.name is not None:
+            first[item.name] = where
+    return tuple(found)
 
 
 class _PlacedError(Exception):

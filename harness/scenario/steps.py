@@ -77,7 +77,7 @@ class Steps:
             tuple(added),
             tuple(removed),
             tuple(restarted),
-            self._transition(spec, before),
+            self._transition(spec, before, world),
         )
         self.state.world, self.state.policies = world, policies
         self.state.worlds.append(world)
@@ -212,7 +212,7 @@ class Steps:
                     found.append(id)
         return found
 
-    def _transition(self, spec: StepSpec, before: World) -> Transition | None:
+    def _transition(self, spec: StepSpec, before: World, after_step: World) -> Transition | None:
         given = spec.transition
         if given is None:
             return None
@@ -228,6 +228,15 @@ class Steps:
             given.steady, Expectation(Expected.ALLOW), place
         )
         cut = Cells(before, self.families, "~cut").flows(given.cut, Expectation(Expected.DENY), place)
+        for cell in (*steady, *cut):
+            for id in (cell.probe.source.name, cell.probe.target.name):
+                if id in before.pods and id not in after_step.pods:
+                    self.problems.error(
+                        "bad-transition",
+                        f"the step removes {id}, so the flow would end with it",
+                        cell.place,
+                        help="choose a flow between pods that stay",
+                    )
         if not steady and not cut and not self.problems.errors:
             self.problems.error(
                 "bad-transition", "the transition has no flows", place, help="add `steady:` or `cut:`"

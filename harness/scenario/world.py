@@ -26,6 +26,9 @@ from harness.source import Place
 from harness.source.diagnostics import Problems, Related, did_you_mean
 from harness.source.values import BadValueError
 
+MAX_THINGS = 5000
+"""Pods, services and externals of one scenario; more are a mistake in `replicas`."""
+
 BUILTIN_NAMESPACES = ("default", "kube-system")
 
 
@@ -102,6 +105,8 @@ class World:
         """Declare pods; returns the ids of the new ones, replicas one by one."""
         added: list[str] = []
         for key, spec in specs.items():
+            if self._full(key):
+                break
             split = self.split("pod", key)
             if split is None:
                 continue
@@ -168,6 +173,8 @@ class World:
         """Declare services; returns the ids of the new ones."""
         added = []
         for key, spec in specs.items():
+            if self._full(key):
+                break
             split = self.split("service", key)
             if split is None:
                 continue
@@ -222,6 +229,8 @@ class World:
         """Declare externals; returns their names."""
         added = []
         for key, spec in specs.items():
+            if self._full(key):
+                break
             if not self._good_name("external", key, names.dns_label(key)):
                 continue
             if not self._new("external", key, key):
@@ -303,6 +312,17 @@ class World:
         return found
 
     # Names
+
+    def _full(self, key: Text) -> bool:
+        if len(self.pods) + len(self.services) + len(self.externals) < MAX_THINGS:
+            return False
+        self.problems.error(
+            "world-too-large",
+            f"the world has more than {MAX_THINGS} pods, services and externals",
+            key.place,
+            help="split the scenario",
+        )
+        return True
 
     def split(self, kind: str, key: Text) -> tuple[str, str] | None:
         """Namespace and name of a declaration; a bare name goes into the default namespace."""

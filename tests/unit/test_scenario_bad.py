@@ -94,6 +94,7 @@ MISTAKES: list[tuple[str, str, str]] = [
     ("bad-target", PODS + cell("service:a/svc/ICMP"), "'service:a/svc/ICMP'"),
     ("bad-transition", PODS + step("transition: {established: cut}"), "cut"),
     ("bad-transition", PODS + step("transition: {}"), "{}"),
+    ("bad-transition", PODS + step("remove: b/cli\n    transition: {steady: [{from: b/cli, to: 'a/srv:80'}]}"), "{from: b/cli, to: 'a/srv:80'}"),
     ("bad-url", PODS + http("https://a/srv:443/"), "'https://a/srv:443/'"),
     ("bad-url", PODS + http("http://a/srv:80/a b"), "'http://a/srv:80/a b'"),
     ("bad-url", PODS + http("http://a/srv/ICMP"), "a/srv/ICMP"),
@@ -187,6 +188,7 @@ MISTAKES: list[tuple[str, str, str]] = [
     ("unknown-verdict", PODS + cell(verdict="denied"), "denied"),
     ("unknown-verdict", PODS + cell(verdict="oracle"), "oracle"),
     ("unknown-word", PODS + step("transition: {cut: [{from: a/cli, to: 'a/srv:80'}], established: kept}"), "kept"),
+    ("world-too-large", "scenario: s\npods:\n" + "".join(f"  a/p{n}: {{replicas: 100}}\n" for n in range(51)) + cell("a/p0-1:80", "a/p1-1"), "a/p50"),
     ("wrong-type", PODS + "expect: {from: a/cli}\n", "{from: a/cli}"),
     ("wrong-type", PODS + GOOD + "description: [a]\n", "[a]"),
     ("wrong-type", "scenario: s\npods: [a/b]\n" + GOOD, "[a/b]"),
@@ -361,6 +363,17 @@ def test_a_file_named_outright_must_be_a_scenario(tmp_path: Path):
     result = load([tmp_path / "policy.yaml", tmp_path / "missing.yaml"])
     assert sorted(item.id for item in result.problems) == ["file-not-found", "not-a-scenario"]
     assert load([tmp_path]).problems == []
+
+
+def test_aliases_cannot_make_a_long_product(tmp_path: Path):
+    import time
+
+    sources = "&s [" + ", ".join(["a/cli"] * 20_000) + "]"
+    targets = "[" + ", ".join(["'a/srv:80'"] * 20_000) + "]"
+    begun = time.perf_counter()
+    result = loaded(tmp_path, PODS + f"expect: [{{from: {sources}, to: {targets}, verdict: allow}}]\n")
+    assert [cell.id for cell in result.scenarios[0].cells] == ["a/cli->a/srv:80/TCP"]
+    assert time.perf_counter() - begun < 4
 
 
 @pytest.mark.parametrize("text", ["scenario: s\npods: {a/b: }\n", PODS + GOOD])
