@@ -48,7 +48,11 @@ def _offender(data: bytes) -> str:
 def classify(code: int, sock: socket.socket | None) -> tuple[str, str, str]:
     """An errno as (outcome kind, detail, by); reads the error queue of `sock` to say who refused."""
     queued = icmp_error(sock) if sock is not None else None
-    by = queued[1] if queued else ""
+    return name_error(code, queued[1] if queued else "")
+
+
+def name_error(code: int, by: str) -> tuple[str, str, str]:
+    """An errno as (outcome kind, detail, by); `by` is who sent an ICMP error, empty when nobody did."""
     if code == errno.ECONNREFUSED:
         return "refused", "", by or "rst"
     if code in (errno.EPERM, errno.EACCES) and not by:

@@ -12,12 +12,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from probes import dns, wire
-from probes.errors import classify, watch_errors
+from probes.errors import classify, icmp_error, name_error, watch_errors
 
 if TYPE_CHECKING:
     from probes.client import Prober, Sink
 
-IN, OUT, ET = select.EPOLLIN, select.EPOLLOUT, select.EPOLLET
+IN, OUT, ERR, ET = select.EPOLLIN, select.EPOLLOUT, select.EPOLLERR, select.EPOLLET
 ANSWER_SECONDS = 2.0
 """How long an accepted connection may keep silent. The path is known to be open by then, so this never makes
 a denial; it only says how long a busy server is waited for."""
@@ -101,10 +101,16 @@ class Flight:
         kind, detail, by = classify(code, self.sock)
         prober.finish(self, kind, detail, by)
 
-    def pending_error(self) -> int:
-        """The socket's error, cleared by reading."""
+    def told_off(self, prober: Prober) -> None:
+        """End with the ICMP error in the socket's queue, if there is one.
+
+        An error that arrives while connect() is still at work does not end the connection attempt (the kernel
+        keeps it as a soft error), but it stands in the queue.
+        """
         assert self.sock is not None
-        return self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        queued = icmp_error(self.sock)
+        if queued is not None:
+            prober.finish(self, *name_error(*queued))
 
     def local(self) -> str:
         """`address:port` that the attempt left from; empty when it has no socket."""
@@ -156,6 +162,8 @@ class StreamFlight(Flight):
             try:
                 sock.send(self.request())
             except BlockingIOError:
+                if events & ERR:
+                    self.told_off(prober)
                 return
             except OSError as trouble:
                 self.fail(prober, trouble.errno or 0)
@@ -383,6 +391,9 @@ class DnsFlight(DatagramFlight):
             super().ready(prober, events)
             return
         assert self.sock is not None
+        if self.stage == 0 and events & ERR and not events & OUT:
+            self.told_off(prober)
+            return
         try:
             if self.stage == 0:
                 payload = self.payload()

@@ -54,7 +54,7 @@ class LabCluster:
                 "kernel": platform.release(),
                 "nft": nft_version(),
                 "python": platform.python_version(),
-                "namespaces by": self._spare.mode,
+                "namespaces": self._spare.mode,
             },
             features=FEATURES | ({"sctp"} if has_sctp() else frozenset()),
         )

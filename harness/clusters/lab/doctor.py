@@ -62,7 +62,7 @@ def _namespaces() -> Check:
         return Check("network namespaces", False, str(trouble), trouble.advice)
     mode = processes.mode
     processes.close()
-    return Check("network namespaces", True, f"made by {mode}")
+    return Check("network namespaces", True, mode)
 
 
 def _ipv6() -> Check:

@@ -58,7 +58,7 @@ def leave_host() -> str:
     one thread.
 
     Returns:
-        `root` or `user namespace`.
+        `made by root` or `made in a user namespace`.
 
     Raises:
         OSError: Neither is allowed here.
@@ -68,10 +68,10 @@ def leave_host() -> str:
     except PermissionError:
         pass
     else:
-        return "root"
+        return "made by root"
     uid, gid = os.geteuid(), os.getegid()
     unshare(CLONE_NEWUSER | CLONE_NEWNET)
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
     Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
-    return "user namespace"
+    return "made in a user namespace"

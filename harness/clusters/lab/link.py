@@ -109,7 +109,7 @@ class Processes:
     """Keeper, probers and listener of one lab.
 
     Attributes:
-        mode: `root` or `user namespace`: by which right the namespaces were made.
+        mode: By which right the namespaces were made, in words.
     """
 
     def __init__(self) -> None:
