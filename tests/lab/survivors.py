@@ -1,6 +1,78 @@
-"""Mutants that no cell can notice, because the policy says the same without them."""
+"""Mutants that no cell can notice, because the network does the same with and without the mistake.
+
+Not a list of gaps: a gap is closed by a cell. The tests fail when a listed mutant is noticed after all.
+"""
 
 from __future__ import annotations
 
-EQUIVALENT: dict[tuple[str, str], str] = {}
+_IPV4 = "0.0.0.0/0 is every peer over IPv4"
+_IPV6 = "the rule has no block of IPv6, so over IPv6 it opens nothing, whatever its ports are"
+_DNS_ONLY = "kube-system holds nothing but the DNS, which listens on port 53 alone"
+_LOCKED = "the path has two locks: the other end's policy still denies it"
+_OVERLAP = "the other range covers these ports as well"
+_NOBODY = "the policy selects no pod, which is what the scenario shows"
+_STACKED = "another policy of the scenario isolates the same pods in this direction"
+
+_TIERS = {
+    "shop/default-deny policyTypes: not egress": _STACKED,
+    "shop/allow-dns egress[0]: any port": _DNS_ONLY,
+    "shop/allow-dns egress[0].to[0]: no podSelector": _DNS_ONLY,
+    "shop/frontend egress[0]: any port": _LOCKED,
+    "shop/orders podSelector: selects everybody": _LOCKED,
+    "shop/orders ingress[0]: any port": _LOCKED,
+    "shop/orders egress[0]: any peer": "only postgres has a port of the name `sql`",
+    "shop/orders egress[0]: any port": _LOCKED,
+    "shop/orders egress[0].to[0]: no podSelector": _LOCKED,
+    "data/postgres podSelector: selects everybody": "only postgres has a port of the name `sql`",
+    "data/postgres ingress[0]: any port": _LOCKED,
+    "data/postgres ingress[0].from[0]: no podSelector": _LOCKED,
+}
+
+_SURVIVORS: dict[str, dict[str, str]] = {
+    "ipv4-block-over-ipv4": {"shop/everywhere-by-ipv4 egress[0]: any peer": _IPV4},
+    "ipv4-block-over-ipv6": {
+        "shop/everywhere-by-ipv4 egress[0]: removed": _IPV6,
+        "shop/everywhere-by-ipv4 egress[0]: any port": _IPV6,
+        "shop/everywhere-by-ipv4 egress[0].ports[0]: UDP instead of TCP": _IPV6,
+        "shop/everywhere-by-ipv4 egress[0].ports[0]: 444 instead of 443": _IPV6,
+    },
+    "does-an-ipblock-match-pods": {"shop/all-addresses egress[0]: any peer": _IPV4},
+    "both-sides-must-agree": {
+        "shop/strict ingress[0].from[0].podSelector: role In without guest": _LOCKED,
+    },
+    "egress-with-dns": {
+        "shop/payments-and-dns egress[1]: any port": _DNS_ONLY,
+        "shop/payments-and-dns egress[1].to[0]: no podSelector": _DNS_ONLY,
+    },
+    "api-policy-with-dns": {
+        "production/api-dns egress[0]: any port": _DNS_ONLY,
+        "production/api-dns egress[0].to[0]: no podSelector": _DNS_ONLY,
+    },
+    "shop-three-tiers": _TIERS,
+    "shop-by-oracle": {
+        **_TIERS,
+        "shop/default-deny podSelector: selects nobody": _STACKED,
+        "shop/default-deny policyTypes: not ingress": _STACKED,
+        "data/default-deny policyTypes: not ingress": _STACKED,
+    },
+    "ports-ranges-overlap": {
+        "shop/ranges egress[0].ports[0]: to 7007": _OVERLAP,
+        "shop/ranges egress[0].ports[0]: to 7005": _OVERLAP,
+        "shop/ranges egress[0].ports[1]: from 7003": _OVERLAP,
+        "shop/ranges egress[0].ports[1]: from 7005": _OVERLAP,
+    },
+    "policy-for-nobody": {
+        "policies/wrong-namespace podSelector: selects nobody": _NOBODY,
+        "policies/wrong-namespace podSelector: selects everybody": _NOBODY,
+        "policies/wrong-namespace policyTypes: not ingress": _NOBODY,
+        "policies/wrong-namespace ingress: an empty rule added": _NOBODY,
+        "shop/wrong-label podSelector: selects nobody": _NOBODY,
+        "shop/wrong-label policyTypes: not ingress": _NOBODY,
+        "shop/wrong-label ingress: an empty rule added": _NOBODY,
+    },
+}
+
+EQUIVALENT: dict[tuple[str, str], str] = {
+    (scenario, mutant): reason for scenario, rows in _SURVIVORS.items() for mutant, reason in rows.items()
+}
 """`(scenario, mutant)` → why the mistake changes nothing."""
