@@ -143,8 +143,8 @@ PodName = Annotated[
 Flag = Annotated[bool, _reader(values.boolean, "true or false"), WithJsonSchema({"type": "boolean"})]
 Count = Annotated[
     int,
-    _reader(lambda text: values.integer(text, 1, 100), "a number"),
-    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 100}),
+    _reader(lambda text: values.integer(text, 1, 1000), "a number"),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 1000}),
 ]
 Duration = Annotated[
     float,
