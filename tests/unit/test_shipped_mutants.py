@@ -1,0 +1,101 @@
+"""The mistakes that the mutation tests make, on manifests small enough to read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.scenario import load
+from tests.lab.mutants import applied, mistakes, mutants_of, with_mutant
+from tests.lab.shipped import ROOT
+
+LABELS = {"matchLabels": {"app": "web"}}
+PORTS = [{"port": 80}]
+
+CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "deny all": (
+        {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
+        [
+            "podSelector: selects nobody",
+            "policyTypes: not ingress",
+            "policyTypes: not egress",
+            "ingress: an empty rule added",
+            "egress: an empty rule added",
+        ],
+    ),
+    "an empty rule needs no second one": (
+        {"podSelector": {}, "ingress": [{}]},
+        ["podSelector: selects nobody", "policyTypes: not ingress", "ingress[0]: removed"],
+    ),
+    "a section that is not in policyTypes is left alone": (
+        {"podSelector": {}, "policyTypes": ["Ingress"], "egress": [{"ports": PORTS}]},
+        ["podSelector: selects nobody", "policyTypes: not ingress", "ingress: an empty rule added"],
+    ),
+    "peer and port": (
+        {"podSelector": LABELS, "ingress": [{"from": [{"podSelector": LABELS}], "ports": PORTS}]},
+        [
+            "podSelector: selects nobody",
+            "podSelector: selects everybody",
+            "policyTypes: not ingress",
+            "ingress: an empty rule added",
+            "ingress[0]: removed",
+            "ingress[0]: any peer",
+            "ingress[0]: any port",
+            "ingress[0].from[0].podSelector: another app",
+            "ingress[0].ports[0]: UDP instead of TCP",
+            "ingress[0].ports[0]: 81 instead of 80",
+        ],
+    ),
+    "hole in a block": (
+        {
+            "podSelector": {},
+            "policyTypes": ["Egress"],
+            "egress": [{"to": [{"ipBlock": {"cidr": "192.0.2.0/24", "except": ["192.0.2.8/29"]}}]}],
+        },
+        [
+            "podSelector: selects nobody",
+            "policyTypes: not egress",
+            "egress: an empty rule added",
+            "egress[0]: removed",
+            "egress[0]: any peer",
+            "egress[0].to[0].ipBlock: no except 192.0.2.8/29",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", sorted(CASES))
+def test_mistakes_of_a_manifest(case: str) -> None:
+    spec, expected = CASES[case]
+    found = dict(mistakes({"metadata": {"name": "p"}, "spec": spec}))
+    assert list(found) == expected
+    assert all(manifest["spec"] != spec for manifest in found.values())
+
+
+def test_without_its_only_direction_a_policy_isolates_the_other() -> None:
+    found = dict(mistakes({"spec": {"podSelector": {}}}))
+    assert found["policyTypes: not ingress"]["spec"]["policyTypes"] == ["Egress"]
+
+
+def test_every_rule_and_direction_of_the_shipped_policies_is_broken_once() -> None:
+    for scenario in load([ROOT]).scenarios:
+        ids = {mutant.id for mutant in mutants_of(scenario)}
+        for number, step in enumerate(scenario.steps):
+            prefix = f"{step.name}: " if len(scenario.steps) > 1 else ""
+            for policy in applied(scenario, number):
+                name = f"{prefix}{policy.namespace}/{policy.name}"
+                types = policy.manifest["spec"].get("policyTypes") or ["Ingress"]
+                for direction in (item.lower() for item in types):
+                    assert f"{name} policyTypes: not {direction}" in ids
+                    rules = policy.manifest["spec"].get(direction) or []
+                    for index in range(len(rules)):
+                        assert f"{name} {direction}[{index}]: removed" in ids
+
+
+def test_a_mutant_stands_until_the_policy_is_applied_anew() -> None:
+    (scenario,) = (item for item in load([ROOT]).scenarios if item.name == "update-policy")
+    first = next(mutant for mutant in mutants_of(scenario) if mutant.step == 0)
+    changed = with_mutant(scenario, first)
+    assert changed.steps[0].policies == (first.policy,)
+    assert changed.steps[1].policies == scenario.steps[1].policies
