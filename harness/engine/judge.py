@@ -39,6 +39,10 @@ def judge(probe: Probe, seen: Observation) -> Judgement:
             return _answered(probe, seen)
         case OutcomeKind.CONNECTED:
             return Judgement(None, "connected, but the answer did not carry the probe's token")
+        case OutcomeKind.HTTP if outcome.detail == "403" and seen.receipts:
+            return Judgement(
+                None, "HTTP 403 came from something else, yet the listener has a receipt of the request"
+            )
         case OutcomeKind.HTTP if outcome.detail == "403":
             return Judgement(Verdict.DENY_HTTP)
         case OutcomeKind.HTTP:
@@ -103,12 +107,13 @@ def _denied(seen: Observation, verdict: Verdict) -> Judgement:
 def judge_control(probe: Probe, seen: Observation) -> str:
     """Why the control does not count; empty when the path works while no policy stands in the way.
 
-    The control of a DNS cell is the resolver answering, whatever it answers.
+    The control of a DNS cell is the resolver answering, be it that there is no such name. A resolver that
+    refuses without any policy would make every later REFUSED look like one.
     """
-    if isinstance(probe.request, DnsQuery) and seen.outcome.kind is OutcomeKind.DNS:
-        return ""
     found = judge(probe, seen)
     if found.verdict is Verdict.ALLOW:
+        return ""
+    if isinstance(probe.request, DnsQuery) and found.verdict is Verdict.DNS_NXDOMAIN:
         return ""
     if found.verdict is None:
         return found.reason

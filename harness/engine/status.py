@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.model.result import Backend
 from harness.model.verdict import Expectation, Expected, Known, Status, Verdict
 
-_KNOWN = re.compile(r"^(?P<name>[a-z0-9-]+)(?:(?P<op><=|>=|==|<|>)(?P<version>[0-9.]+))?$")
+_KNOWN = re.compile(r"(?P<name>[a-z0-9-]+?)\s*(?:(?P<op><=|>=|==|=|<|>)\s*v?(?P<version>[0-9.]+))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,31 +23,33 @@ class Outcome:
 def decide(expectation: Expectation, verdict: Verdict, backend: Backend) -> Outcome:
     """Compare a verdict with what the author expects on this backend."""
     expected = expectation.on(backend.names)
-    known = _known(expectation, backend)
-    if known is not None:
-        if known.verdict.accepts(verdict):
-            return Outcome(Status.XFAILED, expected, f"known deviation of {known.backend}: {known.why}")
-        if expected.accepts(verdict):
-            return Outcome(
-                Status.FAILED,
-                expected,
-                f"the known deviation of {known.backend} is gone ({known.why}): remove `known`",
-            )
-    if expected.accepts(verdict):
+    if expected is Expected.OBSERVE:
         return Outcome(Status.PASSED, expected)
-    return Outcome(Status.FAILED, expected, f"expected {expected}, observed {verdict}")
+    known = _known(expectation, backend)
+    for item in known:
+        if item.verdict.accepts(verdict):
+            return Outcome(Status.XFAILED, expected, f"known deviation of {item.backend}: {item.why}")
+    if not expected.accepts(verdict):
+        return Outcome(Status.FAILED, expected, f"expected {expected}, observed {verdict}")
+    if known:
+        return Outcome(
+            Status.FAILED,
+            expected,
+            f"the known deviation of {known[0].backend} is gone ({known[0].why}): remove `known`",
+        )
+    return Outcome(Status.PASSED, expected)
 
 
-def _known(expectation: Expectation, backend: Backend) -> Known | None:
-    """The known deviation that applies here; never one for the lab, which has to be right."""
+def _known(expectation: Expectation, backend: Backend) -> tuple[Known, ...]:
+    """The known deviations that apply here; never one for the lab, which has to be right."""
     if backend.names[0] == "lab":
-        return None
-    return next((item for item in expectation.known if matches(item.backend, backend)), None)
+        return ()
+    return tuple(item for item in expectation.known if matches(item.backend, backend))
 
 
 def matches(condition: str, backend: Backend) -> bool:
     """Whether `calico<3.33` describes a backend: its name, and its version where one is asked for."""
-    found = _KNOWN.match(condition.replace(" ", ""))
+    found = _KNOWN.fullmatch(condition.strip())
     if found is None or found["name"] not in backend.names:
         return False
     if not found["op"]:
@@ -64,8 +66,10 @@ def matches(condition: str, backend: Backend) -> bool:
         ">": ours > theirs,
         ">=": ours >= theirs,
         "==": ours == theirs,
+        "=": ours == theirs,
     }[found["op"]]
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(item) for item in re.findall(r"\d+", version.split("-")[0]))
+    """`v1.20.1-rc.0+build` as (1, 20, 1)."""
+    return tuple(int(item) for item in re.findall(r"\d+", re.split(r"[-+]", version)[0]))
