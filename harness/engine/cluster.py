@@ -36,7 +36,7 @@ class InForce:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One probe of a flow: when it ended (seconds since the flow began) and what it saw."""
+    """One probe of a flow: when it started (seconds since the flow began) and what it saw."""
 
     at: float
     outcome: Outcome

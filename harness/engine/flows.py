@@ -14,16 +14,20 @@ from harness.model.verdict import Expected, Status, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """When the change began and when it was known to be in force, in seconds on the flows' clock."""
+    """When the change began, when the cluster had accepted all of it, and when it was known to be in force.
+
+    In seconds on the flows' clock.
+    """
 
     began: float
+    accepted: float
     in_force: float
 
 
 def judge_transition(
     transition: Transition, records: tuple[FlowRecord, ...], moments: Moments
 ) -> tuple[tuple[CellResult, ...], int]:
-    """Results of a transition's cells, and how many probes leaked: passed although the change denied them.
+    """Results of a transition's cells, and how many probes leaked: passed although a denial was accepted.
 
     Args:
         transition: What was asked for.
@@ -31,9 +35,10 @@ def judge_transition(
         moments: When the change was made.
     """
     steady, cut = transition.steady, transition.cut
-    results = [_steady(cell, record, moments) for cell, record in zip(steady, records, strict=False)]
+    firm = zip(steady, records[: len(steady)], strict=True)
+    results = [_steady(cell, record, moments) for cell, record in firm]
     leaks = 0
-    for cell, record in zip(cut, records[len(steady) :], strict=False):
+    for cell, record in zip(cut, records[len(steady) : len(steady) + len(cut)], strict=True):
         result, leaked = _cut(cell, record, moments)
         results.append(result)
         leaks += leaked
@@ -52,28 +57,36 @@ def _result(
     verdict = None
     if status is not Status.ERROR:
         passed = status is Status.PASSED
-        verdict = Verdict.ALLOW if (expected is Expected.ALLOW) == passed else Verdict.DROP
+        verdict = Verdict.ALLOW if (expected is Expected.ALLOW) == passed else _denial(seen)
     observation = Observation(seen.outcome, seconds=seen.at) if seen is not None else None
     return CellResult(f"{base}~{kind}", cell, status, expected, verdict, observation, reason)
+
+
+def _denial(seen: Sample | None) -> Verdict:
+    """How a flow that passed before was denied."""
+    kind = seen.outcome.kind if seen is not None else OutcomeKind.TIMEOUT
+    if kind in (OutcomeKind.REFUSED, OutcomeKind.UNREACHABLE):
+        return Verdict.REJECT
+    return Verdict.DENY_HTTP if kind is OutcomeKind.HTTP else Verdict.DROP
 
 
 def _passes(sample: Sample) -> bool:
     return sample.outcome.token
 
 
-def _before(record: FlowRecord, moments: Moments) -> str:
-    """Why the flow proves nothing: it did not pass while nothing had changed yet."""
+def _trouble(record: FlowRecord, moments: Moments) -> str:
+    """Why the flow proves nothing: the prober's own trouble, or no samples on both sides of the change."""
+    bad = next((item for item in record.samples if item.outcome.kind is OutcomeKind.ERROR), None)
+    if bad is not None:
+        return f"the flow could not be measured: {bad.outcome}"
     early = [item for item in record.samples if item.at < moments.began]
     if not early:
         return "no sample was taken before the change"
     broken = next((item for item in early if not _passes(item)), None)
-    return f"did not pass before the change: {broken.outcome}" if broken else ""
-
-
-def _trouble(record: FlowRecord) -> str:
-    """The prober's own trouble is no verdict."""
-    bad = next((item for item in record.samples if item.outcome.kind is OutcomeKind.ERROR), None)
-    return f"the flow could not be measured: {bad.outcome}" if bad else ""
+    if broken is not None:
+        return f"did not pass before the change: {broken.outcome}"
+    late = any(item.at >= moments.in_force for item in record.samples)
+    return "" if late else "no sample was taken once the change was in force"
 
 
 def _milliseconds(seconds: float) -> str:
@@ -81,7 +94,7 @@ def _milliseconds(seconds: float) -> str:
 
 
 def _steady(cell: Cell, record: FlowRecord, moments: Moments) -> CellResult:
-    trouble = _trouble(record) or _before(record, moments)
+    trouble = _trouble(record, moments)
     if trouble:
         return _result(cell, "steady", Status.ERROR, Expected.ALLOW, trouble, None)
     broken = next((item for item in record.samples if not _passes(item)), None)
@@ -96,12 +109,12 @@ def _steady(cell: Cell, record: FlowRecord, moments: Moments) -> CellResult:
 
 
 def _cut(cell: Cell, record: FlowRecord, moments: Moments) -> tuple[CellResult, int]:
-    trouble = _trouble(record) or _before(record, moments)
+    trouble = _trouble(record, moments)
     if trouble:
         return _result(cell, "cut", Status.ERROR, Expected.DENY, trouble, None), 0
     after = [item for item in record.samples if item.at >= moments.began]
     first = next((item for item in after if not _passes(item)), None)
-    leaks = [item for item in after if _passes(item) and item.at > moments.in_force]
+    leaks = [item for item in after if _passes(item) and item.at > moments.accepted]
     if first is None:
         return _result(cell, "cut", Status.FAILED, Expected.DENY, "never dropped", after[-1]), len(leaks)
     again = next((item for item in after if _passes(item) and item.at > first.at), None)

@@ -138,12 +138,13 @@ class ScenarioRun:
             change_began = flows.now()
         first = time.monotonic()
         self._change(world, step, before)
+        accepted = flows.now() if flows is not None else 0.0
         settled = world.in_force()
         in_force = max(settled.seconds, time.monotonic() - first)
         results: tuple[CellResult, ...] = ()
         leaks = 0
         if flows is not None and transition is not None:
-            moments = Moments(change_began, flows.now())
+            moments = Moments(change_began, accepted, flows.now())
             results, leaks = judge_transition(transition, flows.stop(), moments)
             results = tuple(self._under_control(item, before) for item in results)
         self._phase("sweep", step.name, len(step.cells))
