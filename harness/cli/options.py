@@ -19,10 +19,13 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def jobs_value(ctx: click.Context, param: click.Parameter, value: object) -> int:
-    """The number of scenarios at the same time; `auto` is the machine's processors, at most 8."""
+    """The number of scenarios at the same time.
+
+    `auto` is three for each processor, at most 8: a scenario mostly waits for its denied probes to time out.
+    """
     text = str(value)
     if text == "auto":
-        return max(1, min(8, os.cpu_count() or 1))
+        return min(8, 3 * (os.cpu_count() or 1))
     if not (text.isascii() and text.isdecimal() and int(text) >= 1):
         raise click.BadParameter(f"{text!r} is no number from 1 upwards; write one, or auto", ctx, param)
     return int(text)

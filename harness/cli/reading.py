@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from harness.cli.exits import CliError, ExitCode
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from harness.model.scenario import Scenario
     from harness.source.diagnostics import Diagnostic
     from harness.source.sources import Sources
+
+
+Warnings = Literal["none", "count", "all"]
 
 
 class InvalidFilesError(CliError):
@@ -23,13 +26,13 @@ class InvalidFilesError(CliError):
         sys.stderr.write(f"{self.message}\n")
 
 
-def read(paths: Sequence[Path], *, color: bool, warnings: bool = False) -> tuple[Scenario, ...]:
+def read(paths: Sequence[Path], *, color: bool, warnings: Warnings = "none") -> tuple[Scenario, ...]:
     """The scenarios of all files.
 
     Args:
         paths: Files and folders.
         color: Whether diagnostics get colours.
-        warnings: Print warnings too, on stderr.
+        warnings: Whether warnings are shown on stderr where there is no error: not, by number, or each.
 
     Raises:
         InvalidFilesError: Some file has errors; all of them have been printed on stderr.
@@ -39,9 +42,11 @@ def read(paths: Sequence[Path], *, color: bool, warnings: bool = False) -> tuple
 
     loaded = load(paths)
     failed = any(item.severity is Severity.ERROR for item in loaded.problems)
-    problems = loaded.problems if failed or warnings else []
-    if problems:
+    problems = loaded.problems
+    if problems and (failed or warnings == "all"):
         print_diagnostics(problems, loaded.sources, sys.stderr, color=color)
+    elif problems and warnings == "count":
+        sys.stderr.write(f"netcheck: {tally(problems)}: `netcheck lint` shows them\n")
     if failed:
         raise InvalidFilesError(tally(problems))
     return tuple(loaded.scenarios)

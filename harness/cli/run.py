@@ -16,6 +16,7 @@ from harness.cli.app import cli
 from harness.cli.exits import CliError, ExitCode, exit_code
 
 if TYPE_CHECKING:
+    from harness.cli.reading import Warnings
     from harness.engine.cluster import ClusterError
     from harness.engine.events import Event
     from harness.model.result import RunResult
@@ -85,7 +86,7 @@ def run(
     parse_spec(cluster)
     files = _reports(report)
     chosen = options.chosen_paths(ctx, paths)
-    scenarios = _selected(chosen, k, tag, color, warnings=not quiet)
+    scenarios = _selected(chosen, k, tag, color, warnings="none" if quiet else "all" if verbose else "count")
     how = _How(cluster, jobs, fail_fast, keep, verbose, quiet, color, _revision(chosen[0]))
     result = _measure(scenarios, how)
     _write(files, result)
@@ -115,7 +116,7 @@ def _write(reports: Sequence[Report], result: RunResult) -> None:
 
 
 def _selected(
-    paths: Sequence[Path], expression: str, tags: Sequence[str], color: str, *, warnings: bool
+    paths: Sequence[Path], expression: str, tags: Sequence[str], color: str, *, warnings: Warnings
 ) -> tuple[Scenario, ...]:
     from harness.cli import reading
     from harness.cli.select import select

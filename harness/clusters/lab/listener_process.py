@@ -23,6 +23,7 @@ class ListenerProcess:
         self._epoll = select.epoll()
         self._server = Server(self._epoll)
         self._zone = Zone()
+        self._waiting = False
         for channel in (master, keeper):
             self._epoll.register(channel.fileno(), select.EPOLLIN)
 
@@ -36,11 +37,17 @@ class ListenerProcess:
                 else:
                     control = True
             if control:
+                self._master.flush()
                 # The keeper first: what the master asks for may need a namespace that is on its way.
                 for message in self._keeper.receive():
                     self._places.learn(message, self._keeper)
                 for message in self._master.receive():
                     self._command(message)
+            if self._master.backlog is not self._waiting:
+                self._waiting = self._master.backlog
+                self._epoll.modify(
+                    self._master.fileno(), select.EPOLLIN | (select.EPOLLOUT if self._waiting else 0)
+                )
 
     def _command(self, message: dict[str, Any]) -> None:
         match message["op"]:
