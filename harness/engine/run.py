@@ -96,6 +96,8 @@ def run(
             # A fault of our own: let the other scenarios take their worlds down before it is reported.
             stop.set()
             raise
+    if stop.is_set() and not told:
+        tell(Interrupted("stopped by the user"))
     result = RunResult(
         run=identity,
         started=started,

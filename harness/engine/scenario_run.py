@@ -56,6 +56,7 @@ class ScenarioRun:
         self._controls: dict[plan.ControlKey, str] = {}
         self._steps: list[StepResult] = []
         self._build_seconds = 0.0
+        self._broken: ClusterError | None = None
 
     def execute(self) -> ScenarioResult:
         """Build, control, change, sweep, judge, tear down."""
@@ -94,10 +95,14 @@ class ScenarioRun:
             for step in self._scenario.steps:
                 self._steps.append(self._step(world, step, topology))
                 self._emit(StepFinished(self._scenario, self._steps[-1]))
+                if self._broken is not None:
+                    raise self._broken
                 topology = step.topology
         finally:
-            self._phase("close", check=False)
-            world.close()
+            try:
+                self._phase("close", check=False)
+            finally:
+                world.close()
 
     def _phase(self, phase: str, step: str = "", cells: int = 0, *, check: bool = True) -> None:
         if check and self._stop.is_set():
@@ -149,8 +154,7 @@ class ScenarioRun:
             results = tuple(self._under_control(item, before) for item in results)
         self._phase("sweep", step.name, len(step.cells))
         judged = self._sweep(world, step)
-        judged = self._with_evidence(world, step, judged)
-        cells = (*judged, *results)
+        cells = self._with_evidence(world, step, (*judged, *results))
         for cell in cells:
             self._emit(CellJudged(self._scenario, step.name, cell))
         return StepResult(step.name, cells, in_force, settled.by, leaks, time.monotonic() - began)
@@ -185,9 +189,12 @@ class ScenarioRun:
         flips: dict[int, list[str]] = {}
         deadline = time.monotonic() + (self._scenario.settings.deadline or DEADLINE)
         left = [index for index in agreed if agreed[index] < world.sweeps]
-        while left and time.monotonic() < deadline:
+        sweeps = 1
+        # The deadline is for cells that differ; none is judged by fewer sweeps than the cluster asks for.
+        while left and (sweeps < world.sweeps or time.monotonic() < deadline):
             if self._stop.is_set():
                 raise InterruptedRunError
+            sweeps += 1
             again = world.sweep(_probes(cells[index] for index in left), timeout)
             for index, observation in zip(left, again, strict=True):
                 probe = cells[index].probe
@@ -217,9 +224,11 @@ class ScenarioRun:
             )
         if flapping:
             reason = f"flapping: {' → '.join(flapping)}"
-            return CellResult(
-                cell.id, cell, Status.FAILED, expected, found.verdict, seen, reason, notes=notes
-            )
+            if expected is Expected.OBSERVE:
+                notes, status, reason = (*notes, reason), Status.PASSED, ""
+            else:
+                status = Status.FAILED
+            return CellResult(cell.id, cell, status, expected, found.verdict, seen, reason, notes=notes)
         outcome = decide(cell.expectation, found.verdict, self._backend)
         return CellResult(
             cell.id, cell, outcome.status, outcome.expected, found.verdict, seen, outcome.reason, notes=notes
@@ -230,18 +239,27 @@ class ScenarioRun:
     def _with_evidence(
         self, world: World, step: Step, results: tuple[CellResult, ...]
     ) -> tuple[CellResult, ...]:
-        """Which rule decided, for every failed cell, while the policies still stand."""
+        """Which rule decided, for every failed cell, while the policies still stand.
+
+        Verdicts outlive their evidence: neither an interruption nor a cluster in trouble takes them back.
+        """
         failed = [index for index, item in enumerate(results) if item.status is Status.FAILED]
         if not failed:
             return results
-        self._phase("evidence", step.name, len(failed))
+        self._phase("evidence", step.name, len(failed), check=False)
         found = list(results)
         for index in failed[:EVIDENCE_CELLS]:
             if self._stop.is_set():
                 break
             probe = found[index].cell.probe
-            lines = [*_on_paper(step, probe), *world.evidence(probe, EVIDENCE_TIMEOUT)]
+            lines = _on_paper(step, probe)
+            try:
+                lines += world.evidence(probe, EVIDENCE_TIMEOUT)
+            except ClusterError as trouble:
+                self._broken = trouble
             found[index] = replace(found[index], evidence=tuple(lines))
+            if self._broken is not None:
+                break
         return tuple(found)
 
 
