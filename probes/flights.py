@@ -22,6 +22,9 @@ ANSWER_SECONDS = 2.0
 """How long an accepted connection may keep silent. The path is known to be open by then, so this never makes
 a denial; it only says how long a busy server is waited for."""
 
+NO_ANSWER = "connected, but no answer came back"
+"""How an accepted connection ends that keeps silent; worth another try on a busy machine."""
+
 _NO_LINGER = struct.pack("ii", 1, 0)
 _SCTP = 132
 _MAX_ANSWER = 1 << 16
@@ -208,7 +211,7 @@ class StreamFlight(Flight):
     def timer(self, prober: Prober) -> None:
         """No SYN-ACK, or no answer after it."""
         if self.stage:
-            prober.finish(self, "error", "connected, but no answer came back")
+            prober.finish(self, "error", NO_ANSWER)
         else:
             prober.finish(self, "timeout")
 
@@ -443,7 +446,7 @@ class DnsFlight(DatagramFlight):
     def timer(self, prober: Prober) -> None:
         """As for UDP; over TCP the deadline is final."""
         if self._tcp and self.stage:
-            prober.finish(self, "error", "connected, but no answer came back")
+            prober.finish(self, "error", NO_ANSWER)
         elif self._tcp:
             prober.finish(self, "timeout")
         else:

@@ -11,13 +11,14 @@ from typing import Any
 from harness.clusters.lab.addressing import Addressing
 from harness.clusters.lab.enforce import TABLE, Compiled
 from harness.clusters.lab.link import Processes
-from harness.clusters.lab.resolve import Proof, Resolved, UnresolvedError, resolve
+from harness.clusters.lab.resolve import Proof, Resolved, Resolver, UnresolvedError
 from harness.clusters.lab.wiring import node_place
 from harness.engine.cluster import FlowRecord, Sample
 from harness.model.outcome import Observation, Outcome, OutcomeKind
 from harness.model.probe import Probe, TargetKind
 from harness.model.rules import OPEN_POINTS
 from harness.model.topology import Protocol, Topology
+from probes.flights import NO_ANSWER
 
 ATTEMPTS = 2
 """A denial is confirmed by one more attempt; answers are believed at once."""
@@ -65,9 +66,10 @@ class Sweeper:
         number = next(self._numbers)
         self._begin(number, timeout, ATTEMPTS)
         specs: list[list[Any]] = []
+        resolver = Resolver(topology, addressing)
         for index, probe in enumerate(probes):
             try:
-                resolved[index] = resolve(probe, topology, addressing)
+                resolved[index] = resolver.resolve(probe)
             except (UnresolvedError, KeyError) as trouble:
                 found[index] = Observation(Outcome(OutcomeKind.ERROR, f"no address: {trouble}"))
                 continue
@@ -77,35 +79,43 @@ class Sweeper:
                 self._plan(number, specs, last=False)
                 specs = []
         self._plan(number, specs, last=True)
-        seen = self._gather(number, resolved, timeout)
-        found.update(seen)
+        results, receipts = self._gather(number, timeout)
         for _ in range(AGAIN):
-            left = [index for index in seen if _undecided(seen[index])]
+            left = {index for index, result in results.items() if _undecided(result, receipts.get(index, 0))}
             if not left:
                 break
-            seen = self._once({index: resolved[index] for index in left}, timeout)
-            found.update(seen)
-        self._prove(resolved, found)
+            number = next(self._numbers)
+            self._begin(number, timeout, ATTEMPTS)
+            self._plan(number, [[index, *resolved[index].spec] for index in left], last=True)
+            again, arrived = self._gather(number, timeout)
+            results.update(again)
+            receipts.update({index: arrived.get(index, 0) for index in left})
+        listening = self._prove(resolved, results)
+        outcomes: dict[tuple[Any, ...], Outcome] = {}
+        for index, result in results.items():
+            key = tuple(result[1:7])
+            outcome = outcomes.get(key)
+            if outcome is None:
+                outcome = outcomes[key] = _outcome(result)
+            found[index] = Observation(
+                outcome,
+                receipts.get(index, 0),
+                listening.get(index),
+                result[7],
+                result[8],
+                resolved[index].servers,
+                "",
+                result[9],
+                result[10],
+            )
         self._mark_open(probes, found, watched)
         return tuple(found[index] for index in range(len(probes)))
 
-    def _once(self, plan: Mapping[int, Resolved], timeout: float) -> dict[int, Observation]:
-        if not plan:
-            return {}
-        number = next(self._numbers)
-        self._begin(number, timeout, ATTEMPTS)
-        self._plan(number, [[index, *item.spec] for index, item in plan.items()], last=True)
-        return self._gather(number, plan, timeout)
-
-    def _gather(self, number: int, plan: Mapping[int, Resolved], timeout: float) -> dict[int, Observation]:
-        """Results of a sweep, with the receipts of the listeners."""
-        results = self._results(timeout)
+    def _gather(self, number: int, timeout: float) -> tuple[dict[int, list[Any]], dict[int, int]]:
+        """Results of a sweep by index, and the receipts of the listeners."""
+        results = {result[0]: result for result in self._results(timeout)}
         answer = self._listener.ask({"op": "receipts", "id": number})
-        receipts = {int(index): int(count) for index, count in answer["counts"]}
-        return {
-            result[0]: _observation(result, receipts.get(result[0], 0), plan[result[0]].servers)
-            for result in results
-        }
+        return results, {int(index): int(count) for index, count in answer["counts"]}
 
     def _begin(self, number: int, timeout: float, attempts: int) -> None:
         for prober in self._probers:
@@ -131,27 +141,29 @@ class Sweeper:
                 done = answer["done"]
         return results
 
-    def _prove(self, resolved: Mapping[int, Resolved], found: dict[int, Observation]) -> None:
-        """Ask every listener behind a cell that did not connect, from inside: a dead one makes no denial."""
-        doubtful = [index for index in resolved if not found[index].outcome.token]
+    def _prove(self, resolved: Mapping[int, Resolved], results: Mapping[int, list[Any]]) -> dict[int, bool]:
+        """Ask every listener behind a probe that got no answer, from inside: a dead one makes no denial.
+
+        Returns:
+            Whether everything that must listen does, by index of the probe; probes that were answered, or
+            that nothing can be proven of, are missing.
+        """
+        doubtful = [index for index, result in results.items() if not result[_TOKEN]]
         proofs: dict[Proof, int] = {}
         for index in doubtful:
             for proof in resolved[index].proofs:
                 proofs.setdefault(proof, len(proofs))
         if not proofs:
-            return
-        specs = [proof.spec(index) for proof, index in proofs.items()]
+            return {}
         number = next(self._numbers)
         self._begin(number, PROOF_TIMEOUT, 1)
-        self._plan(number, specs, last=True)
-        results = self._results(PROOF_TIMEOUT)
+        self._plan(number, [proof.spec(index) for proof, index in proofs.items()], last=True)
+        alive = {result[0]: bool(result[_TOKEN]) for result in self._results(PROOF_TIMEOUT)}
         self._listener.ask({"op": "receipts", "id": number})
-        alive = {result[0]: bool(result[4]) for result in results}
-        for index in doubtful:
-            needed = resolved[index].proofs
-            if needed:
-                listening = all(alive[proofs[proof]] for proof in needed)
-                found[index] = replace(found[index], listening=listening)
+        living = {proof for proof, index in proofs.items() if alive[index]}
+        return {
+            index: living.issuperset(resolved[index].proofs) for index in doubtful if resolved[index].proofs
+        }
 
     # -- open points -----------------------------------------------------------------------------------
 
@@ -209,12 +221,10 @@ class Sweeper:
     ) -> tuple[int, float]:
         """Start flows; returns their number and how many seconds ago they began."""
         number = next(self._numbers)
-        specs = [[index, *resolve(probe, topology, addressing).spec] for index, probe in enumerate(probes)]
+        resolver = Resolver(topology, addressing)
+        specs = [[index, *resolver.resolve(probe).spec] for index, probe in enumerate(probes)]
         offset = len(probes)
-        held = [
-            [offset + index, *resolve(probe, topology, addressing).spec]
-            for index, probe in enumerate(established)
-        ]
+        held = [[offset + index, *resolver.resolve(probe).spec] for index, probe in enumerate(established)]
         prober = self._probers[0]
         prober.send(
             {
@@ -253,29 +263,21 @@ def _watched(table: Compiled, probes: Sequence[Probe]) -> dict[str, str]:
 
 
 _OUTCOMES = {kind.value: kind for kind in OutcomeKind}
+_TOKEN = 4
+"""Where a result says whether the answer carried the probe's token."""
 
 
-def _observation(result: list[Any], receipts: int, servers: tuple[str, ...]) -> Observation:
-    _, kind, detail, by, token, served_by, lookup, attempts, seconds, local, remote = result
-    return Observation(
-        Outcome(_OUTCOMES[kind], detail, by, token, served_by, lookup),
-        receipts=receipts,
-        attempts=attempts,
-        seconds=seconds,
-        expected_servers=servers,
-        source_address=local,
-        destination=remote,
-    )
+def _outcome(result: list[Any]) -> Outcome:
+    _, kind, detail, by, token, served_by, lookup, *_ = result
+    return Outcome(_OUTCOMES[kind], detail, by, token, served_by, lookup)
 
 
-def _undecided(observation: Observation) -> bool:
+def _undecided(result: list[Any], receipts: int) -> bool:
     """Arrived, but the answer came too late: a busy machine, not a verdict."""
-    outcome = observation.outcome
-    if outcome.token:
+    _, kind, detail, _, token, *_ = result
+    if token:
         return False
-    if outcome.kind is OutcomeKind.TIMEOUT and observation.receipts:
-        return True
-    return outcome.kind is OutcomeKind.ERROR and outcome.detail.startswith("connected, but no answer")
+    return (kind == "timeout" and receipts > 0) or (kind == "error" and detail.startswith(NO_ANSWER))
 
 
 def _concatenated(element: Any) -> Sequence[Any]:
