@@ -62,11 +62,14 @@ def encode_name(name: str) -> bytes:
     """A name in wire form, absolute.
 
     Raises:
-        DnsError: A label is empty or longer than 63 bytes, or the name longer than 255.
+        DnsError: A label is empty, longer than 63 bytes or no IDNA label, or the name longer than 255.
     """
     out = bytearray()
     for label in name.rstrip(".").split("."):
-        raw = label.encode("idna") if not label.isascii() else label.encode()
+        try:
+            raw = label.encode() if label.isascii() else label.encode("idna")
+        except UnicodeError as trouble:
+            raise DnsError(f"{label!r} cannot be written as a DNS label: {trouble}") from trouble
         if not raw and name.rstrip("."):
             raise DnsError(f"empty label in {name!r}")
         if len(raw) > 63:
@@ -130,7 +133,7 @@ def response(
 def _read_name(data: bytes, offset: int) -> tuple[str, int]:
     labels: list[str] = []
     end = -1
-    jumps = 0
+    jumps = size = 0
     while True:
         if offset >= len(data):
             raise DnsError("name runs over the end")
@@ -147,6 +150,9 @@ def _read_name(data: bytes, offset: int) -> tuple[str, int]:
             continue
         if length > 63 or offset + 1 + length > len(data):
             raise DnsError("bad label")
+        size += 1 + length
+        if size > 254:
+            raise DnsError("name longer than 255 bytes")
         labels.append(data[offset + 1 : offset + 1 + length].decode("latin-1"))
         offset += 1 + length
     return ".".join(labels), end if end >= 0 else offset
