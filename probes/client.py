@@ -98,6 +98,7 @@ class Prober:
         self._timers: list[tuple[float, int, Timed]] = []
         self._order = itertools.count()
         self._where: str | None = None
+        self._ended = False
         self._ports: dict[str, int] = {}
 
     def submit(self, flights: list[Flight]) -> None:
@@ -166,6 +167,7 @@ class Prober:
         if not token and kind != "http" and flight.attempt < flight.sink.attempts:
             self._queue.append(flight)
             return
+        self._ended = True
         literal = f"[{flight.address}]" if ":" in flight.address else flight.address
         flight.sink.done(
             flight,
@@ -190,8 +192,12 @@ class Prober:
         self._queue.appendleft(follower)
 
     def crowded(self, flight: Flight) -> None:
-        """No descriptor was free: try this attempt again when others have ended."""
+        """No descriptor was free: try this attempt again when others have ended, if there are any."""
         self._drop(flight)
+        if not self._flights:
+            flight.attempt = flight.sink.attempts
+            self.finish(flight, "error", "no file descriptor is free")
+            return
         flight.attempt -= 1
         self._window = max(32, len(self._flights) - 64)
         self._queue.append(flight)
@@ -213,9 +219,11 @@ class Prober:
 
         Nothing is overdue before every answer that has arrived was read: a busy machine makes no timeouts.
         """
+        self._ended = False
         self._launch()
         now = time.monotonic()
-        if self._queue and len(self._flights) < self._window:
+        # A probe that ended without ever waiting is news for the caller, who must not wait for more.
+        if self._ended or (self._queue and len(self._flights) < self._window):
             wait = 0.0
         elif self._timers:
             wait = min(longest, max(0.0, self._timers[0][0] - now))
@@ -223,6 +231,8 @@ class Prober:
             wait = longest
         reading = time.monotonic() + wait
         events = self.epoll.poll(wait, 4096)
+        # What becomes overdue while these events are read may have its answer waiting behind them.
+        reading = min(reading, time.monotonic())
         for fileno, mask in events:
             flight = self._flights.get(fileno)
             if flight is not None:
@@ -232,7 +242,7 @@ class Prober:
             if watched is not None:
                 watched.ready(self, mask)
         if len(events) < 4096:
-            self._expire(min(reading, time.monotonic()))
+            self._expire(reading)
 
     def _launch(self) -> None:
         queue = self._queue

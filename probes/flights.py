@@ -234,13 +234,13 @@ class HttpFlight(StreamFlight):
         options = self.options
         literal = f"[{self.address}]" if ":" in self.address else self.address
         host = options.get("host") or f"{literal}:{self.port}"
-        body = (options.get("body") or "").encode()
+        body = (options.get("body") or "").encode("utf-8", "replace")
         lines = [f"{options['method']} {options['path']} HTTP/1.1", f"Host: {host}"]
         lines += [f"{key}: {value}" for key, value in options.get("headers", ())]
         lines += [f"{wire.TOKEN_HEADER}: {self.token}", "Connection: close"]
         if body or options["method"] in ("POST", "PUT", "PATCH"):
             lines.append(f"Content-Length: {len(body)}")
-        return "\r\n".join([*lines, "", ""]).encode() + body
+        return "\r\n".join([*lines, "", ""]).encode("utf-8", "replace") + body
 
     def complete(self, prober: Prober) -> bool:
         """Whether the header is whole."""
@@ -349,7 +349,7 @@ class IcmpFlight(DatagramFlight):
 class DnsFlight(DatagramFlight):
     """One DNS question, or one per name of a search list until one has answers; TCP when cut or asked for."""
 
-    __slots__ = ("_id", "_name", "_tcp")
+    __slots__ = ("_id", "_name", "_question", "_tcp")
 
     def open(self, prober: Prober, deadline: float) -> None:
         """Ask for the first name."""
@@ -358,10 +358,23 @@ class DnsFlight(DatagramFlight):
         self._ask(prober, deadline)
 
     def _ask(self, prober: Prober, deadline: float) -> None:
+        """Ask for the name whose turn it is, with a socket of its own."""
         if self.sock is not None:
             prober.unwatch(self)
             self.sock.close()
+            self.sock = None
+        try:
+            self._open_question(prober, deadline)
+        except OSError as trouble:
+            self.fail(prober, trouble.errno or 0)
+        except dns.DnsError as trouble:
+            self.attempt = self.sink.attempts
+            prober.finish(self, "error", f"no question can be made of it: {trouble}")
+
+    def _open_question(self, prober: Prober, deadline: float) -> None:
         self._id = int.from_bytes(os.urandom(2), "big")
+        name = self.options["names"][self._name]
+        self._question = dns.query(self._id, name, dns.TYPES[self.options["type"]])
         self.buffer = b""
         self.stage = 0
         kind = socket.SOCK_STREAM if self._tcp else socket.SOCK_DGRAM
@@ -385,8 +398,7 @@ class DnsFlight(DatagramFlight):
 
     def payload(self) -> bytes:
         """The question."""
-        name = self.options["names"][self._name]
-        return dns.query(self._id, name, dns.TYPES[self.options["type"]])
+        return self._question
 
     def ready(self, prober: Prober, events: int) -> None:
         """News on the UDP or TCP socket."""
@@ -409,13 +421,23 @@ class DnsFlight(DatagramFlight):
                     prober.finish(self, "reset", "closed without an answer")
                     return
                 self.buffer += data
-                if len(self.buffer) >= 2 and len(self.buffer) >= 2 + int.from_bytes(self.buffer[:2], "big"):
-                    self.answer(prober, self.buffer[2 : 2 + int.from_bytes(self.buffer[:2], "big")])
-                    return
+                sock = self.sock
+                while (message := self._whole_message()) is not None:
+                    self.answer(prober, message)
+                    if self.sock is not sock:
+                        return
         except BlockingIOError:
             return
         except OSError as trouble:
             self.fail(prober, trouble.errno or 0)
+
+    def _whole_message(self) -> bytes | None:
+        """Take the first message off the stream, once all of it is there."""
+        end = 2 + int.from_bytes(self.buffer[:2], "big")
+        if len(self.buffer) < max(2, end):
+            return None
+        message, self.buffer = self.buffer[2:end], self.buffer[end:]
+        return message
 
     def answer(self, prober: Prober, data: bytes) -> None:
         """Read one message; others than the one asked for are ignored."""

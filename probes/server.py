@@ -104,8 +104,9 @@ class _Connection:
         }
         if len(request) != 3 or not request[2].startswith("HTTP/1."):
             return b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", False
-        length = headers.get("content-length", "0")
-        if length.isdigit() and len(rest) < min(int(length), _MAX_REQUEST):
+        given = headers.get("content-length", "")
+        length = int(given) if given.isdecimal() and len(given) < 10 else 0
+        if len(rest) < min(length, _MAX_REQUEST):
             return b"", True
         token = headers.get(wire.TOKEN_HEADER.lower(), "")
         known = server.receipts.note(token)
@@ -120,7 +121,7 @@ class _Connection:
         if known:
             fields.append(f"{wire.TOKEN_HEADER}: {token}")
         fields.append(f"Connection: {'close' if close else 'keep-alive'}")
-        self.buffer = rest[int(length) if length.isdigit() else 0 :]
+        self.buffer = rest[length:]
         return "\r\n".join([*fields, "", body]).encode("latin-1", "replace"), not close
 
 
