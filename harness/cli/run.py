@@ -16,6 +16,7 @@ from harness.cli.app import cli
 from harness.cli.exits import CliError, ExitCode, exit_code
 
 if TYPE_CHECKING:
+    from harness.cli.clusters import Opening
     from harness.cli.reading import Warnings
     from harness.engine.cluster import ClusterError
     from harness.engine.events import Event
@@ -80,15 +81,21 @@ def run(
     Exit codes: 0 as expected, 1 a verdict differs, 2 interrupted, 3 internal error, 4 usage or invalid
     file, 5 nothing selected, 6 inconclusive (errors, no mismatch).
     """
-    from harness.cli.clusters import parse_spec
+    from harness.cli.clusters import Opening, parse_spec
 
     verbose, quiet = options.loudness(ctx, verbose, quiet)
     parse_spec(cluster)
     files = _reports(report)
     chosen = options.chosen_paths(ctx, paths)
-    scenarios = _selected(chosen, k, tag, color, warnings="none" if quiet else "all" if verbose else "count")
-    how = _How(cluster, jobs, fail_fast, keep, verbose, quiet, color, _revision(chosen[0]))
-    result = _measure(scenarios, how)
+    shown: Warnings = "none" if quiet else "all" if verbose else "count"
+    opening = Opening(cluster, keep=keep)
+    try:
+        scenarios = _selected(chosen, k, tag, color, warnings=shown)
+        how = _How(cluster, jobs, fail_fast, keep, verbose, quiet, color, _revision(chosen[0]))
+    except BaseException:
+        opening.abandon()
+        raise
+    result = _measure(scenarios, how, opening)
     _write(files, result)
     from harness.cli.select import count_cells
 
@@ -144,8 +151,7 @@ class _How:
     revision: str
 
 
-def _measure(scenarios: Sequence[Scenario], how: _How) -> RunResult:
-    from harness.cli import clusters
+def _measure(scenarios: Sequence[Scenario], how: _How, opening: Opening) -> RunResult:
     from harness.cli.signals import stop_on_signal
     from harness.engine.cluster import ClusterError
     from harness.engine.run import run as engine
@@ -161,7 +167,7 @@ def _measure(scenarios: Sequence[Scenario], how: _How) -> RunResult:
         report(event)
 
     try:
-        cluster = clusters.open_cluster(how.cluster, keep=how.keep)
+        cluster = opening.wait()
     except ClusterError as error:
         return _unavailable(scenarios, how, error)
     try:

@@ -32,7 +32,7 @@ from harness.source.place import Place
 class Part(BaseModel):
     """A mapping of the scenario language: no unknown keys, and it remembers where it stands."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     _table: Table | None = PrivateAttr(default=None)
 

@@ -126,8 +126,6 @@ def compile_node(
             jumps = ", ".join(f'"{item}" : jump {chain}' for item, chain in maps[direction].items())
             forward.append(f"{name} vmap {{ {jumps} }}")
     script = [
-        f"table inet {TABLE} {{}}",
-        f"delete table inet {TABLE}",
         f"table inet {TABLE} {{",
         *writer.lines,
         *writer.chains,

@@ -16,7 +16,7 @@ _IP = {Family.IPV4: "ip", Family.IPV6: "ip6"}
 
 
 def ruleset(topology: Topology, addressing: Addressing, node: str) -> str:
-    """The whole services table of one node, replacing the one before in one transaction."""
+    """The whole services table of one node."""
     dispatch: list[str] = []
     chains: list[str] = []
     refused: list[str] = []
@@ -33,7 +33,7 @@ def ruleset(topology: Topology, addressing: Addressing, node: str) -> str:
                 address = pick(addressing.pod(pod.id), family)
                 if address:
                     hairpins.append(f"{_IP[family]} saddr {address} {_IP[family]} daddr {address} masquerade")
-    body = [f"table inet {TABLE} {{}}", f"delete table inet {TABLE}", f"table inet {TABLE} {{", *chains]
+    body = [f"table inet {TABLE} {{", *chains]
     body += [
         "chain dispatch {",
         *dispatch,

@@ -39,7 +39,7 @@ class LabWorld:
         self._policies: dict[PolicyRef, Policy] = {}
         self._stages: tuple[Stage, ...] = ()
         self._compiled: dict[str, enforce.Compiled] = {}
-        self._services: dict[str, str] = {}
+        self._tables: dict[tuple[str, str], str] = {}
         self._sweeper = Sweeper(processes, nonce)
         self._changed = 0.0
         self._in_force = 0.0
@@ -143,25 +143,37 @@ class LabWorld:
         self._stages = compile_all(tuple(self._policies.values()), self._topology)
         scripts = []
         for node in self._addressing.nodes:
-            table = services.ruleset(self._topology, self._addressing, node)
             interfaces = {
                 pod.id: self._wiring.interface(pod.id)
                 for pod in self._topology.pods.values()
                 if not pod.host_network and self._addressing.homes[pod.id] == node
             }
+            table = services.ruleset(self._topology, self._addressing, node)
             compiled = enforce.compile_node(self._stages, self._addressing, node, interfaces)
-            script = ""
-            if self._services.get(node) != table:
-                script += table
-            if node not in self._compiled or self._compiled[node].script != compiled.script:
-                script += compiled.script
-            self._services[node] = table
             self._compiled[node] = compiled
+            wanted = {services.TABLE: table, enforce.TABLE: compiled.script if self._stages else ""}
+            script = self._replace(node, wanted)
             if script:
                 scripts.append([node_place(node), script])
         if scripts:
             self._processes.keeper.ask({"op": "nft", "scripts": scripts})
         self._in_force = time.monotonic()
+
+    def _replace(self, node: str, wanted: Mapping[str, str]) -> str:
+        """One transaction that brings the tables of a node up to date; empty when they are.
+
+        A table is deleted only where one is loaded: the kernel takes its time to get rid of the old one.
+        """
+        script = ""
+        for name, text in wanted.items():
+            loaded = self._tables.get((node, name), "")
+            if loaded == text:
+                continue
+            if loaded:
+                script += f"delete table inet {name}\n"
+            script += text
+            self._tables[node, name] = text
+        return script
 
     # -- probing ---------------------------------------------------------------------------------------
 
