@@ -71,7 +71,7 @@ MISTAKES: list[tuple[str, str, str]] = [
     ("bad-name", PODS.replace("a/svc", "a/1svc") + GOOD, "1svc"),
     ("bad-name", PODS + step("", name="Two"), "Two"),
     ("bad-node", PODS.replace("b/cli: {}", "b/cli: {node: worker}") + GOOD, "worker"),
-    ("bad-number", PODS.replace("b/cli: {}", "b/cli: {replicas: 1001}") + GOOD, "101"),
+    ("bad-number", PODS.replace("b/cli: {}", "b/cli: {replicas: 1001}") + GOOD, "1001"),
     ("bad-path", PODS + GOOD + 'policies: ["a\\0b"]\n', '"a\\0b"'),
     ("bad-path", PODS + GOOD + "policies: ['*/../../x']\n", "'*/../../x'"),
     ("bad-pattern", PODS + cell("a/s*:80"), "a/s*"),
