@@ -32,6 +32,7 @@ class Addressing:
     homes: dict[str, str] = field(default_factory=dict)
     _pods: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _services: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _numbers: dict[str, int] = field(default_factory=dict)
     _used: dict[str, int] = field(default_factory=dict)
     _spread: int = 0
 
@@ -47,6 +48,8 @@ class Addressing:
         self.nodes = tuple(sorted({*self.nodes, *topology.nodes}))
         if len(self.nodes) > MAX_NODES:
             raise ClusterError(f"{len(self.nodes)} nodes; the lab has room for {MAX_NODES}")
+        for node in self.nodes:
+            self._numbers.setdefault(node, len(self._numbers))
         for pod in topology.pods.values():
             if pod.id not in self.homes or (pod.node and self.homes[pod.id] != pod.node):
                 self._place(pod)
@@ -92,10 +95,18 @@ class Addressing:
         )
 
     def _number(self, node: str) -> int:
-        return ord(node[0]) - ord("a") if len(node) == 1 and "a" <= node <= "p" else self.nodes.index(node)
+        """Nodes are numbered as they come, because there are more letters than there is room."""
+        return self._numbers[node]
 
     def _check(self, external: External) -> None:
-        own = [*POD_RANGES.values(), *SERVICE_RANGES.values(), "169.254.0.0/16", "fe80::/10", "127.0.0.0/8"]
+        own = [
+            *POD_RANGES.values(),
+            *SERVICE_RANGES.values(),
+            "169.254.0.0/16",
+            "fe80::/10",
+            "127.0.0.0/8",
+            "::1/128",
+        ]
         for text in external.addresses.values():
             address = ipaddress.ip_address(text)
             taken = any(
