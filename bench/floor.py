@@ -1,4 +1,4 @@
-"""The floor: as many raw non-blocking connects between two namespaces as a sweep has probes, and nothing else."""
+"""The floor: as many raw non-blocking connects between two namespaces as a sweep has probes."""
 
 from __future__ import annotations
 
