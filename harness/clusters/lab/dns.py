@@ -33,6 +33,7 @@ class Zone:
         """The answer to one DNS message; None for bytes that are no question."""
         try:
             asked = dns.parse(message)
+            dns.encode_name(asked.name)  # every answer repeats the question
         except dns.DnsError:
             return None
         if asked.flags & dns.FLAG_RESPONSE:
@@ -63,7 +64,9 @@ def _pod_record(name: str) -> Sequence[tuple[str, str]] | None:
     suffix = f".pod.{CLUSTER_DOMAIN}"
     if not name.endswith(suffix):
         return None
-    first = name[: -len(suffix)].split(".")[0]
+    first, _, namespace = name[: -len(suffix)].partition(".")
+    if not namespace or "." in namespace:
+        return None
     for text, kind in ((first.replace("-", "."), "A"), (first.replace("-", ":"), "AAAA")):
         try:
             return [(kind, str(ipaddress.ip_address(text)))]
