@@ -201,7 +201,7 @@ def _chain(
         if stage.default is Action.DENY:
             origins = ", ".join(dict.fromkeys(str(block.origin) for block in blocks))
             body += _default_deny(writer, f"default deny {direction}: isolated by {origins}")
-        elif after:
+        elif stage.default is Action.PASS and after:
             body.append(f"goto {after}")
         name = chain if position == 0 else f"{chain}_{position}"
         writer.chains.append("\n".join([f"chain {name} {{", *body, "}"]))
