@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,10 +36,25 @@ def _folder() -> Path:
     return Path(tempfile.gettempdir()) / f"netcheck-{os.geteuid()}"
 
 
+def _ours(folder: Path) -> bool:
+    """Whether the notes can be this user's own: anybody may put a folder or a link there beforehand."""
+    try:
+        found = folder.lstat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+
+
 def remember(pid: int, scenario: str, run: str, places: Mapping[str, int]) -> None:
-    """Note a lab that stays; only this user can read or change the note."""
+    """Note a lab that stays; only this user can read or change the note.
+
+    Raises:
+        OSError: It cannot be written where nobody else can plant one.
+    """
     folder = _folder()
     folder.mkdir(mode=0o700, exist_ok=True)
+    if not _ours(folder):
+        raise PermissionError(f"{folder} belongs to somebody else")
     note = {"pid": pid, "born": _born(pid), "scenario": scenario, "run": run, "places": dict(places)}
     descriptor = os.open(folder / f"{pid}.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "w") as file:
@@ -49,10 +65,10 @@ def standing() -> list[Kept]:
     """All kept labs of this user that still stand; notes of others that ended are thrown away."""
     found = []
     folder = _folder()
-    if not folder.is_dir() or folder.stat().st_uid != os.geteuid():
+    if not _ours(folder):
         return []
     for file in sorted(folder.glob("*.json")):
-        with contextlib.suppress(OSError, ValueError, KeyError):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             note = json.loads(file.read_text())
             if _born(note["pid"]) == note["born"] and note["born"]:
                 found.append(Kept(note["pid"], note["scenario"], note["run"], note["places"]))
