@@ -88,6 +88,7 @@ class Prober:
         ports: int = PORTS,
     ) -> None:
         self._first_port = first_port
+        self._next_port = first_port
         self._port_count = ports
         self.epoll = select.epoll()
         self._enter = enter
@@ -124,13 +125,17 @@ class Prober:
         self.epoll.register(fileno, events)
         self.until(flight, deadline)
 
+    def begin_ports(self, port: int) -> None:
+        """Take the first source port of each source near `port`."""
+        self._next_port = port
+
     def bind_fresh(self, sock: socket.socket, source: str) -> None:
         """Bind a datagram socket to the source port that `source` has not used for longest.
 
         A port used again within minutes would find its old entry in a connection table, and the answer of an
         earlier policy with it (semantics.md 3.1 no. 17).
         """
-        port = self._ports.get(source, self._first_port)
+        port = self._ports.get(source, self._next_port)
         for _ in range(64):
             port = self._first_port + (port + 1 - self._first_port) % self._port_count
             try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, PrivateAttr, Tag, model_validator
 from pydantic.functional_validators import ModelWrapValidatorHandler
@@ -38,7 +38,7 @@ class Part(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _remember(cls, data: Any, handler: ModelWrapValidatorHandler[Part], info: ValidationInfo) -> Part:
+    def _remember(cls, data: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
         if isinstance(data, Table) and info.context is not None:
             # For suggestions about unknown keys; by identity, as equal mappings may stand in two places.
             info.context[id(data)] = [field.alias or name for name, field in cls.model_fields.items()]

@@ -9,14 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.clusters.lab.addressing import (
-    MAX_NODES,
-    POD_RANGES,
-    SERVICE_RANGES,
-    Addressing,
-    family_of,
-    pick,
-)
+from harness.clusters.lab.addressing import MAX_NODES, POD_RANGES, SERVICE_RANGES, Addressing, family_of
+from harness.clusters.resolve import pick
 from harness.engine.cluster import ClusterError
 from harness.model.builtin import DNS_POD, with_builtins
 from harness.model.topology import External, Family, Pod, Service, ServiceType, Topology

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from harness.clusters.lab.addressing import Addressing
-from harness.clusters.lab.resolve import Proof, Resolved, Resolver, UnresolvedError
+from harness.clusters.resolve import Proof, Resolved, Resolver, UnresolvedError
 from harness.model.builtin import DNS_POD, with_builtins
 from harness.model.probe import DnsQuery, HttpRequest, Probe, Source, SourceKind, Target, TargetKind
 from harness.model.topology import Family, Protocol, Service, ServicePort, ServiceType

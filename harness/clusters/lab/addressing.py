@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from harness.engine.cluster import ClusterError
@@ -137,12 +136,3 @@ class Addressing:
         """Networks of the pods on a node."""
         index = self._number(node)
         return f"10.244.{index * 16}.0/20", str(ipaddress.ip_network(f"fd00:10:244:{index:x}::/64"))
-
-
-def pick(addresses: Iterable[str], family: Family) -> str | None:
-    """The address of one family, or None."""
-    six = family is Family.IPV6
-    for address in addresses:
-        if (":" in address) is six:
-            return address
-    return None

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from harness.clusters.lab.addressing import FAMILIES, POD_RANGES, Addressing, pick
+from harness.clusters.lab.addressing import FAMILIES, POD_RANGES, Addressing
 from harness.clusters.lab.services import NODEPORT_MARK
+from harness.clusters.resolve import pick
 from harness.model.rules import Action, Block, Direction, Match, Ports, Reach, Rule, Stage
 from harness.model.topology import Family, Protocol
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from harness.clusters.lab.enforce import TABLE, Compiled
 from harness.clusters.lab.link import Processes
-from harness.clusters.lab.wiring import node_place
+from harness.clusters.resolve import node_place
 
 Counters = dict[tuple[str, str], int]
 """Packets by node and the rule's text."""

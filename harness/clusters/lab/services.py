@@ -6,7 +6,8 @@ connections and those of a pod to itself are masqueraded, as kube-proxy does.
 
 from __future__ import annotations
 
-from harness.clusters.lab.addressing import FAMILIES, Addressing, pick
+from harness.clusters.lab.addressing import FAMILIES, Addressing
+from harness.clusters.resolve import pick
 from harness.model.topology import Family, Protocol, Service, ServicePort, ServiceType, Topology
 
 TABLE = "netcheck_services"

@@ -11,8 +11,7 @@ from typing import Any
 from harness.clusters.lab.addressing import Addressing
 from harness.clusters.lab.enforce import TABLE, Compiled
 from harness.clusters.lab.link import Processes
-from harness.clusters.lab.resolve import Proof, Resolved, Resolver, UnresolvedError
-from harness.clusters.lab.wiring import node_place
+from harness.clusters.resolve import Proof, Resolved, Resolver, UnresolvedError, node_place
 from harness.engine.cluster import FlowRecord, Sample
 from harness.model.outcome import Observation, Outcome, OutcomeKind
 from harness.model.probe import Probe, TargetKind

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.clusters.lab.addressing import GATEWAYS, Addressing, family_of
+from harness.clusters.resolve import external_place, node_place
 from harness.model.topology import External, Pod
 
 FABRIC = "fabric"
@@ -41,16 +42,6 @@ _ROUTER_SYSCTLS = {
     "?net/ipv6/conf/default/addr_gen_mode": "1",
     "?net/core/somaxconn": "65535",
 }
-
-
-def node_place(node: str) -> str:
-    """Name of a node's namespace."""
-    return f"node:{node}"
-
-
-def external_place(name: str) -> str:
-    """Name of an external's namespace."""
-    return f"external:{name}"
 
 
 class Wiring:

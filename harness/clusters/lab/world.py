@@ -11,7 +11,8 @@ from harness.clusters.lab.addressing import Addressing
 from harness.clusters.lab.dns import make_zone
 from harness.clusters.lab.link import Processes
 from harness.clusters.lab.sweeper import Sweeper
-from harness.clusters.lab.wiring import Wiring, external_place, node_place
+from harness.clusters.lab.wiring import Wiring
+from harness.clusters.resolve import external_place, node_place
 from harness.dialects.registry import compile_all
 from harness.engine.cluster import ClusterError, FlowRecord, Flows, InForce
 from harness.model.builtin import DNS_POD, with_builtins

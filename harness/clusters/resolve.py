@@ -1,17 +1,63 @@
-"""From a probe in the words of a scenario to an address on the lab's wires."""
+"""From a probe in the words of a scenario to an address that packets can be sent to."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from typing import Protocol as Interface
 
-from harness.clusters.lab.addressing import Addressing, pick
-from harness.clusters.lab.wiring import external_place, node_place
 from harness.model.builtin import CLUSTER_DOMAIN, DNS_POD
 from harness.model.probe import DnsQuery, HttpRequest, Probe, SourceKind, Target, TargetKind
 from harness.model.topology import Family, Protocol, Service, ServicePort, ServiceType, Topology
 
 _KINDS = {Protocol.TCP: "tcp", Protocol.UDP: "udp", Protocol.SCTP: "sctp", Protocol.ICMP: "icmp"}
+
+
+class AddressBook(Interface):
+    """Who has which addresses, one per family at most.
+
+    Attributes:
+        dns: Addresses of the cluster's DNS service.
+    """
+
+    dns: tuple[str, ...]
+
+    @property
+    def homes(self) -> Mapping[str, str]:
+        """Letter of the node that each pod runs on."""
+        ...
+
+    def pod(self, pod: str) -> tuple[str, ...]:
+        """Addresses of a pod."""
+        ...
+
+    def service(self, service: str) -> tuple[str, ...]:
+        """Cluster addresses of a service; empty for a headless one."""
+        ...
+
+    def node(self, node: str) -> tuple[str, ...]:
+        """Addresses of a node, by its letter."""
+        ...
+
+
+def pick(addresses: Iterable[str], family: Family) -> str | None:
+    """The address of one family, or None."""
+    six = family is Family.IPV6
+    for address in addresses:
+        if (":" in address) is six:
+            return address
+    return None
+
+
+def node_place(node: str) -> str:
+    """What a node is called as a source, and as a namespace of the lab."""
+    return f"node:{node}"
+
+
+def external_place(name: str) -> str:
+    """What an external is called as a source, and as a namespace of the lab."""
+    return f"external:{name}"
 
 
 class UnresolvedError(Exception):
@@ -56,7 +102,7 @@ Destination = tuple[str, int, tuple[str, ...], tuple[Proof, ...]]
 class Resolver:
     """Resolves the probes of one sweep; many of them share their destinations."""
 
-    def __init__(self, topology: Topology, addressing: Addressing) -> None:
+    def __init__(self, topology: Topology, addressing: AddressBook) -> None:
         self._topology = topology
         self._addressing = addressing
         self._known: dict[tuple[str, str, int, str, str, str], Destination] = {}

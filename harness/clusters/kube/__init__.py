@@ -1,0 +1,1 @@
+"""Clusters that speak the Kubernetes API."""

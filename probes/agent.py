@@ -1,0 +1,232 @@
+"""The agent of a pod: `serve` is its first process and listens; `probe` runs in an exec stream and sends.
+
+Both need nothing but the standard library of any Python from 3.9 on. A prober asks the listening process of
+its own pod for receipts over an abstract socket, which lives in the pod's network namespace and needs no file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from typing import Any
+
+from probes import wire
+from probes.client import FIRST_PORT, PORTS, Prober, Sweep, raise_open_files
+from probes.flows import Flow
+from probes.server import Server
+
+CHUNK = 500
+"""Results per line."""
+
+
+def control_name(identity: str) -> str:
+    """Abstract address of the listening process; hostNetwork pods of one node share a namespace."""
+    return f"\0netcheck:{identity}"
+
+
+class Serve:
+    """The listening process: opens the pod's ports and answers for receipts."""
+
+    def __init__(self, identity: str, ports: list[tuple[int, str]]) -> None:
+        self._epoll = select.epoll()
+        self._server = Server(self._epoll)
+        self._channels: dict[int, wire.Channel] = {}
+        self._door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._door.bind(control_name(identity))
+        self._door.listen(16)
+        self._door.setblocking(False)
+        self._epoll.register(self._door.fileno(), select.EPOLLIN)
+        for address in ("0.0.0.0", "::"):
+            if address == "::" and not socket.has_ipv6:
+                continue
+            try:
+                self._server.listen(identity, [address], ports)
+            except OSError:
+                # Without IPv6 in the pod there is nothing to listen on; IPv4 must work.
+                if address == "0.0.0.0":
+                    raise
+
+    def run(self) -> None:
+        """Serve until the pod ends."""
+        while True:
+            for fileno, events in self._epoll.poll(-1, 1024):
+                if self._server.owns(fileno):
+                    self._server.ready(fileno, events)
+                elif fileno == self._door.fileno():
+                    with contextlib.suppress(OSError):
+                        sock, _ = self._door.accept()
+                        channel = wire.Channel(sock)
+                        self._channels[channel.fileno()] = channel
+                        self._epoll.register(
+                            channel.fileno(), select.EPOLLIN | select.EPOLLOUT | select.EPOLLET
+                        )
+                else:
+                    self._talk(fileno)
+
+    def _talk(self, fileno: int) -> None:
+        channel = self._channels[fileno]
+        channel.flush()
+        for message in channel.receive():
+            counts = self._server.receipts.take(message["id"])
+            channel.send({"op": "receipts", "id": message["id"], "counts": list(counts.items())})
+        if channel.closed:
+            self._epoll.unregister(fileno)
+            del self._channels[fileno]
+            channel.sock.close()
+
+
+class Pipes:
+    """JSON lines over standard input and output, with the manners of `wire.Channel`."""
+
+    def __init__(self, source: int, sink: int) -> None:
+        self.source = source
+        self.closed = False
+        self._sink = sink
+        self._in = bytearray()
+        os.set_blocking(source, False)
+
+    def receive(self) -> list[dict[str, Any]]:
+        """All lines that have arrived."""
+        while True:
+            try:
+                data = os.read(self.source, 1 << 18)
+            except BlockingIOError:
+                break
+            if not data:
+                self.closed = True
+                break
+            self._in += data
+        if b"\n" not in self._in:
+            return []
+        *lines, rest = bytes(self._in).split(b"\n")
+        self._in = bytearray(rest)
+        return [json.loads(line) for line in lines if line]
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Write one line; waits while the other side reads."""
+        data = json.dumps(message, separators=(",", ":")).encode() + b"\n"
+        while data:
+            try:
+                data = data[os.write(self._sink, data) :]
+            except BlockingIOError:
+                select.select([], [self._sink], [])
+
+
+class Probe:
+    """The sending process of an exec stream; see PROTOCOL.md."""
+
+    def __init__(self, identity: str, pipes: Pipes) -> None:
+        self._identity = identity
+        self._pipes = pipes
+        self._nonce = ""
+        # A stream that broke used ports a moment ago: begin anywhere, so that none is met again soon.
+        begin = FIRST_PORT + int.from_bytes(os.urandom(2), "big") % PORTS
+        self._prober = Prober(lambda source: None, raise_open_files(), FIRST_PORT, PORTS)
+        self._prober.begin_ports(begin)
+        self._sweeps: dict[int, Sweep] = {}
+        self._flows: dict[int, Flow] = {}
+        self._prober.add(pipes.source, self)
+
+    def run(self) -> None:
+        """Serve until the stream ends."""
+        self._pipes.send({"op": "ready", "identity": self._identity, "python": sys.version.split()[0]})
+        while not self._pipes.closed:
+            self._prober.turn()
+            self._report()
+
+    def ready(self, prober: Prober, events: int) -> None:
+        """Carry out what came in."""
+        for message in self._pipes.receive():
+            self._command(message)
+
+    def _command(self, message: dict[str, Any]) -> None:
+        name = message["op"]
+        if name == "hello":
+            self._nonce = message["nonce"]
+        elif name == "sweep":
+            self._sweeps[message["id"]] = Sweep(
+                self._nonce, message["id"], message["timeout"], message["attempts"]
+            )
+        elif name == "probes":
+            sweep = self._sweeps[message["id"]]
+            self._prober.submit(sweep.flights(message["probes"]))
+            sweep.whole = bool(message["last"])
+        elif name == "receipts":
+            self._pipes.send(self._receipts(message))
+        elif name == "await":
+            self._pipes.send(self._await(float(message["seconds"])))
+        elif name == "flow":
+            flow = Flow(self._nonce, message["id"], message["interval"], message["timeout"])
+            self._flows[flow.number] = flow
+            flow.begin(self._prober, message["probes"], message["established"])
+        elif name == "unflow":
+            self._flows[message["id"]].stop(self._prober)
+        else:
+            self._pipes.send({"op": "failed", "why": f"unknown request {name!r}"})
+
+    def _await(self, seconds: float) -> dict[str, Any]:
+        """Wait until the listening process answers, which it does once its ports are open."""
+        deadline = time.monotonic() + seconds
+        while True:
+            answer = self._receipts({"op": "receipts", "id": 0})
+            if answer["op"] == "receipts":
+                return {"op": "listening"}
+            if time.monotonic() > deadline:
+                return answer
+            select.select([], [], [], 0.02)
+
+    def _receipts(self, message: dict[str, Any]) -> dict[str, Any]:
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+                sock.settimeout(5.0)
+                sock.connect(control_name(self._identity))
+                sock.sendall(json.dumps(message).encode() + b"\n")
+                with sock.makefile("rb") as lines:
+                    answer: dict[str, Any] = json.loads(lines.readline())
+        except (OSError, ValueError) as trouble:
+            return {"op": "failed", "why": f"the listening process does not answer: {trouble}"}
+        return answer
+
+    def _report(self) -> None:
+        for sweep in list(self._sweeps.values()):
+            done = sweep.whole and sweep.left == 0
+            if not done and len(sweep.results) < CHUNK:
+                continue
+            if done:
+                del self._sweeps[sweep.number]
+            self._pipes.send({"op": "results", "id": sweep.number, "results": sweep.take(), "done": done})
+        for flow in list(self._flows.values()):
+            if flow.alive and not flow.announced and flow.ready:
+                flow.announced = True
+                elapsed = time.monotonic() - flow.began
+                self._pipes.send({"op": "flowing", "id": flow.number, "elapsed": elapsed})
+            if flow.finished:
+                del self._flows[flow.number]
+                held = [[item.index, bool(item.before), item.after] for item in flow.held]
+                self._pipes.send(
+                    {"op": "flowed", "id": flow.number, "samples": flow.samples, "established": held}
+                )
+
+
+def main(arguments: list[str]) -> int:
+    """`serve IDENTITY PORTS` or `probe IDENTITY`; PORTS is JSON, such as `[[8080, "TCP"]]`."""
+    role, identity, *rest = arguments
+    if role == "serve":
+        # As the first process of a pod it must see to its own end.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: os._exit(0))
+        raise_open_files()
+        Serve(identity, [(int(port), str(protocol)) for port, protocol in json.loads(rest[0])]).run()
+        return 0
+    Probe(identity, Pipes(sys.stdin.fileno(), sys.stdout.fileno())).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
