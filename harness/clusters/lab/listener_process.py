@@ -38,10 +38,12 @@ class ListenerProcess:
                     control = True
             if control:
                 self._master.flush()
-                # The keeper first: what the master asks for may need a namespace that is on its way.
+                # What the master asks for may need a namespace that the keeper sent before the master asked:
+                # it has arrived once the request has, so the keeper is read after the master and heard first.
+                requests = self._master.receive()
                 for message in self._keeper.receive():
                     self._places.learn(message, self._keeper)
-                for message in self._master.receive():
+                for message in requests:
                     self._command(message)
             if self._master.backlog is not self._waiting:
                 self._waiting = self._master.backlog

@@ -43,12 +43,16 @@ class ProberProcess:
                 self._prober.listen_for(self._master.fileno(), events)
 
     def ready(self, prober: Prober, events: int) -> None:
-        """Read the keeper first: what the master asks for may need a namespace that is on its way."""
+        """Hear the keeper first: what the master asks for may need a namespace that the keeper sent before.
+
+        It has arrived once the master's request has; so the master is read before the keeper.
+        """
         self._master.flush()
+        requests = self._master.receive()
         for message in self._keeper.receive():
             self._places.learn(message, self._keeper)
             self._prober.forget_place()
-        for message in self._master.receive():
+        for message in requests:
             self._command(message)
 
     def _command(self, message: dict[str, Any]) -> None:
