@@ -21,7 +21,7 @@ def bench() -> Iterator[Bench]:
     made.close()
 
 
-def start(bench: Bench, specs: list[list[Any]], held: list[list[Any]], timeout: float = 0.05) -> Flow:
+def start(bench: Bench, specs: list[list[Any]], held: list[list[Any]], timeout: float = 5.0) -> Flow:
     flow = Flow("ab12", 7, INTERVAL, timeout)
     indexed = [[index, *spec] for index, spec in enumerate([*specs, *held])]
     flow.begin(bench.prober, indexed[: len(specs)], indexed[len(specs) :])
@@ -112,7 +112,7 @@ def test_a_held_connection_that_nobody_took(bench: Bench, kind: str) -> None:
 
 def test_a_held_connection_that_falls_silent(bench: Bench) -> None:
     script = Script(bench, [b"nc1 ab12.7.1.11 n/c\n"])
-    flow = start(bench, [echo(bench, "tcp")], [["n/a", "tcp", V4, script.port, {}]])
+    flow = start(bench, [echo(bench, "tcp")], [["n/a", "tcp", V4, script.port, {}]], timeout=0.2)
     assert flow.held[0].before is True
     end(bench, flow)
     assert flow.held[0].after is False
