@@ -1,7 +1,7 @@
 """The agent of a pod: `serve` is its first process and listens; `probe` runs in an exec stream and sends.
 
 Both need nothing but the standard library of any Python from 3.9 on. A prober asks the listening process of
-its own pod for receipts over an abstract socket, which lives in the pod's network namespace and needs no file.
+own pod for receipts over an abstract socket, which lives in the network namespace and needs no file.
 """
 
 from __future__ import annotations

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING
 
 from harness.cli.exits import CliError
 
 if TYPE_CHECKING:
+    from harness.clusters.kube.api import Api
     from harness.engine.cluster import Cluster
 
 PERSONALITIES = ("generic",)
-_HAS = "this version has `lab` and `lab?as=generic`"
+_HAS = "this version has `lab`, `lab?as=generic`, `context:NAME` and `kubeconfig:PATH`"
 
 
-def parse_spec(spec: str) -> str:
-    """The personality of a lab spec.
+def parse_spec(spec: str) -> str | None:
+    """The personality of a lab spec; None for a cluster that exists.
 
     Raises:
         CliError: Anything that this version has not; the advice names what it has.
     """
+    if spec.startswith(("context:", "kubeconfig:")):
+        if not spec.partition(":")[2]:
+            raise CliError(f"cluster {spec!r} names nothing", _HAS)
+        return None
     name, question, query = spec.partition("?")
     if name != "lab":
         raise CliError(f"unknown cluster {spec!r}", _HAS)
@@ -85,6 +91,34 @@ def open_cluster(spec: str, *, keep: bool) -> Cluster:
         ClusterError: The machine cannot do it.
     """
     personality = parse_spec(spec)
+    if personality is None:
+        return _open_kube(spec)
     from harness.clusters.lab.cluster import LabCluster
 
     return LabCluster(spec, personality, keep)
+
+
+def connect(spec: str) -> Api:
+    """The API server that `context:NAME` or `kubeconfig:PATH` names.
+
+    Raises:
+        CliError: There is no such file or context.
+    """
+    from harness.clusters.kube.api import Api, SpecError, load_configuration
+
+    kind, _, value = spec.partition(":")
+    try:
+        if kind == "context":
+            return Api(*load_configuration(None, value))
+        return Api(*load_configuration(value, None))
+    except SpecError as trouble:
+        raise CliError(str(trouble), trouble.advice) from trouble
+
+
+def _open_kube(spec: str) -> Cluster:
+    from harness.clusters.kube.cluster import KubeCluster
+    from harness.clusters.kube.manifests import DEFAULT_IMAGE, PodOptions
+    from harness.cni.detect import detect
+
+    image = os.environ.get("NETCHECK_PROBE_IMAGE", DEFAULT_IMAGE)
+    return KubeCluster(spec, connect(spec), detect, PodOptions(image=image))

@@ -12,12 +12,12 @@ from harness.clusters.lab.addressing import Addressing
 from harness.clusters.lab.enforce import TABLE, Compiled
 from harness.clusters.lab.link import Processes
 from harness.clusters.resolve import Proof, Resolved, Resolver, UnresolvedError, node_place
+from harness.clusters.results import TOKEN, Outcomes, sample_outcome, undecided
 from harness.engine.cluster import FlowRecord, Sample
 from harness.model.outcome import Observation, Outcome, OutcomeKind
 from harness.model.probe import Probe, TargetKind
 from harness.model.rules import OPEN_POINTS
 from harness.model.topology import Protocol, Topology
-from probes.flights import NO_ANSWER
 
 ATTEMPTS = 2
 """A denial is confirmed by one more attempt; answers are believed at once."""
@@ -80,7 +80,7 @@ class Sweeper:
         self._plan(number, specs, last=True)
         results, receipts = self._gather(number, timeout)
         for _ in range(AGAIN):
-            left = {index for index, result in results.items() if _undecided(result, receipts.get(index, 0))}
+            left = {index for index, result in results.items() if undecided(result, receipts.get(index, 0))}
             if not left:
                 break
             number = next(self._numbers)
@@ -90,22 +90,10 @@ class Sweeper:
             results.update(again)
             receipts.update({index: arrived.get(index, 0) for index in left})
         listening = self._prove(resolved, results)
-        outcomes: dict[tuple[Any, ...], Outcome] = {}
+        outcomes = Outcomes()
         for index, result in results.items():
-            key = tuple(result[1:7])
-            outcome = outcomes.get(key)
-            if outcome is None:
-                outcome = outcomes[key] = _outcome(result)
-            found[index] = Observation(
-                outcome,
-                receipts.get(index, 0),
-                listening.get(index),
-                result[7],
-                result[8],
-                resolved[index].servers,
-                "",
-                result[9],
-                result[10],
+            found[index] = outcomes.observation(
+                result, receipts.get(index, 0), listening.get(index), resolved[index].servers
             )
         self._mark_open(probes, found, watched)
         return tuple(found[index] for index in range(len(probes)))
@@ -147,7 +135,7 @@ class Sweeper:
             Whether everything that must listen does, by index of the probe; probes that were answered, or
             that nothing can be proven of, are missing.
         """
-        doubtful = [index for index, result in results.items() if not result[_TOKEN]]
+        doubtful = [index for index, result in results.items() if not result[TOKEN]]
         proofs: dict[Proof, int] = {}
         for index in doubtful:
             for proof in resolved[index].proofs:
@@ -157,7 +145,7 @@ class Sweeper:
         number = next(self._numbers)
         self._begin(number, PROOF_TIMEOUT, 1)
         self._plan(number, [proof.spec(index) for proof, index in proofs.items()], last=True)
-        alive = {result[0]: bool(result[_TOKEN]) for result in self._results(PROOF_TIMEOUT)}
+        alive = {result[0]: bool(result[TOKEN]) for result in self._results(PROOF_TIMEOUT)}
         self._listener.ask({"op": "receipts", "id": number})
         living = {proof for proof, index in proofs.items() if alive[index]}
         return {
@@ -244,7 +232,7 @@ class Sweeper:
         answer = prober.receive(_MARGIN)
         samples: dict[int, list[Sample]] = {index: [] for index in range(probes)}
         for index, at, kind, detail, by, token, served_by in answer["samples"]:
-            outcome = Outcome(OutcomeKind(kind), detail, by, token, served_by)
+            outcome = sample_outcome(kind, detail, by, token, served_by)
             samples[index].append(Sample(at, outcome))
         self._listener.ask({"op": "receipts", "id": number})
         records = [FlowRecord(tuple(sorted(items, key=lambda item: item.at))) for items in samples.values()]
@@ -259,24 +247,6 @@ def _watched(table: Compiled, probes: Sequence[Probe]) -> dict[str, str]:
     translated = bool(kinds & {TargetKind.SERVICE, TargetKind.NODEPORT, TargetKind.HOST})
     possible = {"icmp": icmp, "own-service": translated, "nodeport-source": TargetKind.NODEPORT in kinds}
     return {name: point for name, point in table.open_sets.items() if possible.get(point, True)}
-
-
-_OUTCOMES = {kind.value: kind for kind in OutcomeKind}
-_TOKEN = 4
-"""Where a result says whether the answer carried the probe's token."""
-
-
-def _outcome(result: list[Any]) -> Outcome:
-    _, kind, detail, by, token, served_by, lookup, *_ = result
-    return Outcome(_OUTCOMES[kind], detail, by, token, served_by, lookup)
-
-
-def _undecided(result: list[Any], receipts: int) -> bool:
-    """Arrived, but the answer came too late: a busy machine, not a verdict."""
-    _, kind, detail, _, token, *_ = result
-    if token:
-        return False
-    return (kind == "timeout" and receipts > 0) or (kind == "error" and detail.startswith(NO_ANSWER))
 
 
 def _concatenated(element: Any) -> Sequence[Any]:

@@ -1,0 +1,186 @@
+"""A Kubernetes cluster that exists, as a cluster of the engine."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from harness.clusters.kube.addresses import Addresses
+from harness.clusters.kube.api import Api, ApiError
+from harness.clusters.kube.cni import Cni
+from harness.clusters.kube.manifests import RUN_LABEL, PodOptions
+from harness.clusters.kube.world import KubeWorld
+from harness.engine.cluster import ClusterError
+from harness.model.result import Backend
+from harness.model.scenario import Scenario
+from harness.model.topology import DEFAULT_NODES
+
+FEATURES = frozenset({"dns", "nodeport", "headless", "host-network", "icmp"})
+"""What every cluster has. Externals need routes on the nodes and names in the cluster's DNS, and node probes
+a pod in the node's network: they are absent, and scenarios that need them are skipped with that reason."""
+
+_BUILTIN = ("default", "kube-system")
+
+
+class KubeCluster:
+    """One cluster, reached through its API server.
+
+    Args:
+        spec: What the user asked for, for the reports.
+        api: The API server.
+        detect: Looks which CNI the cluster runs.
+        options: How pods are made.
+
+    Raises:
+        ClusterError: The cluster cannot be reached or used.
+    """
+
+    def __init__(
+        self, spec: str, api: Api, detect: Callable[[Api], Cni], options: PodOptions | None = None
+    ) -> None:
+        self._api = api
+        self._options = options or PodOptions()
+        self._busy: set[str] = set()
+        self._free = threading.Condition()
+        self._count = 0
+        version = api.get("/version")
+        self._nodes, tolerate = _usable_nodes(api.get("/api/v1/nodes")["items"])
+        if tolerate:
+            self._options = _tolerant(self._options)
+        self._dns = _dns_addresses(api)
+        self._cni = detect(api)
+        versions = {
+            "context": api.context,
+            "kubernetes": str(version.get("gitVersion", "")).removeprefix("v"),
+        }
+        versions[self._cni.name] = self._cni.version
+        versions["nodes"] = str(len(self._nodes))
+        features = FEATURES | self._cni.features
+        if any(":" in address for address in self._dns):
+            features |= {"ipv6"}
+        self.backend = Backend(spec, (self._cni.name, "kubernetes"), versions, features)
+
+    def open(self, scenario: Scenario, run: str) -> KubeWorld:
+        """Build the scenario's world; scenarios that use the same namespaces wait for each other."""
+        names = _namespaces(scenario)
+        with self._free:
+            self._free.wait_for(lambda: not names & self._busy)
+            self._busy |= names
+            self._count += 1
+            name = f"netcheck-{run}-{self._count}"
+        topology = scenario.topology
+        letters = sorted({*DEFAULT_NODES, *topology.nodes})
+        placed = {letter: self._nodes[index % len(self._nodes)] for index, letter in enumerate(letters)}
+        addresses = Addresses(
+            nodes={letter: node for letter, (node, _) in placed.items()},
+            node_addresses={letter: found for letter, (_, found) in placed.items()},
+            dns=self._dns,
+        )
+        world = _OwnedWorld(
+            self._api, self._cni, addresses, self._options, run, name, lambda: self._release(names)
+        )
+        try:
+            world.reshape(topology)
+        except BaseException:
+            world.close()
+            raise
+        return world
+
+    def _release(self, names: set[str]) -> None:
+        with self._free:
+            self._busy -= names
+            self._free.notify_all()
+
+    def close(self) -> None:
+        """Nothing is held for the run."""
+
+
+class _OwnedWorld(KubeWorld):
+    """A world that frees its namespaces for others when it ends."""
+
+    def __init__(
+        self,
+        api: Api,
+        cni: Cni,
+        addresses: Addresses,
+        options: PodOptions,
+        run: str,
+        name: str,
+        release: Callable[[], None],
+    ) -> None:
+        super().__init__(api, cni, addresses, options, run, name)
+        self._release = release
+
+    def close(self) -> None:
+        """Take the world down, then let others have its namespaces."""
+        super().close()
+        self._release()
+
+
+def _namespaces(scenario: Scenario) -> set[str]:
+    topologies = (scenario.topology, *(step.topology for step in scenario.steps))
+    return {name for topology in topologies for name in topology.namespaces if name not in _BUILTIN}
+
+
+def _usable_nodes(items: list[dict[str, Any]]) -> tuple[list[tuple[str, tuple[str, ...]]], bool]:
+    """Host names and addresses of the nodes that pods may run on, and whether control planes are among them.
+
+    Raises:
+        ClusterError: There is none.
+    """
+    workers: list[tuple[str, tuple[str, ...]]] = []
+    control: list[tuple[str, tuple[str, ...]]] = []
+    for item in sorted(items, key=lambda item: str(item["metadata"]["name"])):
+        labels = item["metadata"].get("labels", {})
+        ready = any(
+            condition["type"] == "Ready" and condition["status"] == "True"
+            for condition in item["status"].get("conditions", ())
+        )
+        if not ready or item["spec"].get("unschedulable"):
+            continue
+        addresses = tuple(
+            each["address"] for each in item["status"].get("addresses", ()) if each["type"] == "InternalIP"
+        )
+        host = labels.get("kubernetes.io/hostname", item["metadata"]["name"])
+        is_control = "node-role.kubernetes.io/control-plane" in labels
+        (control if is_control else workers).append((host, addresses))
+    # A path within a node and one across need two nodes; small clusters have only their control plane left.
+    if len(workers) >= 2 or (workers and not control):
+        return workers, False
+    if not workers and not control:
+        raise ClusterError("the cluster has no node that is ready", "kubectl get nodes")
+    return workers + control, True
+
+
+def _tolerant(options: PodOptions) -> PodOptions:
+    from dataclasses import replace
+
+    return replace(options, tolerate_control_plane=True)
+
+
+def _dns_addresses(api: Api) -> tuple[str, ...]:
+    try:
+        found = api.get("/api/v1/namespaces/kube-system/services/kube-dns")
+    except ApiError as trouble:
+        if trouble.status != 404:
+            raise
+        raise ClusterError(
+            "the cluster has no service kube-system/kube-dns",
+            "netcheck needs the cluster's DNS there, as every Kubernetes distribution has it",
+        ) from trouble
+    return tuple(found["spec"].get("clusterIPs") or [found["spec"]["clusterIP"]])
+
+
+def cleanup(api: Api) -> list[str]:
+    """Remove what earlier runs left on a cluster, by its label; returns one line for each object."""
+    lines = []
+    listed = api.get("/api/v1/namespaces", labelSelector=RUN_LABEL)
+    for item in listed["items"]:
+        name = item["metadata"]["name"]
+        pods = f"/api/v1/namespaces/{name}/pods"
+        for pod in api.get(pods)["items"]:
+            api.delete(f"{pods}/{pod['metadata']['name']}", grace=0)
+        api.delete(f"/api/v1/namespaces/{name}")
+        lines.append(f"namespace {name} of run {item['metadata']['labels'][RUN_LABEL]}")
+    return lines

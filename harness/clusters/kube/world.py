@@ -1,0 +1,290 @@
+"""One scenario's world on a Kubernetes cluster; see `engine.cluster.World`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from harness.clusters.kube.addresses import Addresses
+from harness.clusters.kube.api import Api, ApiError
+from harness.clusters.kube.canary import Canary
+from harness.clusters.kube.cni import Cni
+from harness.clusters.kube.fleet import Fleet
+from harness.clusters.kube.flows import KubeFlows
+from harness.clusters.kube.manifests import RUN_LABEL, PodOptions
+from harness.clusters.kube.objects import Objects
+from harness.clusters.resolve import Proof, Resolved, Resolver, UnresolvedError
+from harness.clusters.results import TOKEN, Outcomes, undecided
+from harness.engine.cluster import ClusterError, Flows, InForce
+from harness.model.builtin import CLUSTER_DOMAIN, DNS_POD, with_builtins
+from harness.model.outcome import Observation, Outcome, OutcomeKind
+from harness.model.policy import Policy, PolicyRef
+from harness.model.probe import Probe, SourceKind, TargetKind
+from harness.model.topology import METADATA_NAME, Pod, Protocol, Topology
+
+CONNECT_TIMEOUT = 2.0
+"""Seconds per probe, two attempts: the first SYN is repeated after one second (semantics.md 1.7)."""
+
+ATTEMPTS = 2
+AGAIN = 3
+PROOF_SECONDS = 3.0
+
+
+class KubeWorld:
+    """Built from a topology, changed step by step."""
+
+    connect_timeout = CONNECT_TIMEOUT
+    sweeps = 2
+
+    def __init__(
+        self, api: Api, cni: Cni, addresses: Addresses, options: PodOptions, run: str, name: str
+    ) -> None:
+        self._api = api
+        self._cni = cni
+        self._run = run
+        self._addresses = addresses
+        self._objects = Objects(api, run, options)
+        self._fleet = Fleet(api, run)
+        self._canary = Canary(api, self._objects, self._fleet, name, run)
+        self._topology = Topology()
+        self._policies: dict[PolicyRef, Policy] = {}
+        self._began = time.monotonic()
+        self._changed = 0.0
+        self._spread = 0
+        self._built = False
+        self.build_seconds = 0.0
+
+    # -- building --------------------------------------------------------------------------------------
+
+    def reshape(self, topology: Topology) -> None:
+        """See `engine.cluster.World`."""
+        topology = with_builtins(topology)
+        before, self._topology = self._topology, topology
+        self._changed = time.monotonic()
+        self._relabel(before, topology)
+        gone = [item for item in before.pods if item not in topology.pods and item != DNS_POD]
+        fresh = {
+            item: pod for item, pod in topology.pods.items() if item not in before.pods and item != DNS_POD
+        }
+        self._add(before, topology, fresh)
+        if gone:
+            self._fleet.disconnect(gone)
+            self._objects.remove_pods(gone)
+            for item in gone:
+                self._addresses.forget(item)
+        for service in before.services:
+            if service not in topology.services:
+                self._objects.remove_service(service)
+
+    def _add(self, before: Topology, topology: Topology, fresh: Mapping[str, Pod]) -> None:
+        used = {pod.namespace for pod in topology.pods.values()} | {
+            service.namespace for service in topology.services.values() if service.id != DNS_POD
+        }
+        used |= {item for item in topology.namespaces if item not in ("default", "kube-system")}
+        for name in sorted(used - self._objects.namespaces - {"kube-system"}):
+            self._objects.add_namespace(topology.namespaces[name])
+        placed = {item: (pod, self._node(pod)) for item, pod in fresh.items()}
+        if not self._built:
+            self._objects.add_namespace(self._canary.namespace())
+            placed.update(self._canary.pods(self._addresses.nodes))
+            self._built = True
+        for namespace, account in sorted(
+            {(pod.namespace, pod.service_account) for pod, _ in placed.values()}
+        ):
+            if account != "default":
+                self._objects.add_service_account(namespace, account)
+        for service in topology.services.values():
+            if service.id not in before.services and service.id != DNS_POD:
+                self._addresses.services[service.id] = self._objects.add_service(service)
+        for pod, node in placed.values():
+            self._objects.add_pod(pod, node)
+        found = self._objects.await_pods(placed)
+        self._addresses.pods.update({item: each for item, each in found.items() if item in fresh})
+        self._canary.settle({**self._canary.addresses, **found})
+        self._fleet.connect(placed)
+        self.build_seconds = self.build_seconds or time.monotonic() - self._began
+
+    def _node(self, pod: Pod) -> str:
+        letters = sorted(self._addresses.nodes)
+        letter = pod.node
+        if letter is None:
+            letter = letters[self._spread % len(letters)]
+            self._spread += 1
+        self._addresses.homes[pod.id] = letter
+        return self._addresses.nodes[letter]
+
+    def _relabel(self, before: Topology, topology: Topology) -> None:
+        changed: dict[str, Mapping[str, str]] = {}
+        for name, item in topology.namespaces.items():
+            old = before.namespaces.get(name)
+            if old is not None and dict(old.labels) != dict(item.labels):
+                labels = {key: value for key, value in item.labels.items() if key != METADATA_NAME}
+                self._objects.relabel(f"/api/v1/namespaces/{name}", old.labels, labels)
+        for identity, pod in topology.pods.items():
+            was = before.pods.get(identity)
+            if was is not None and dict(was.labels) != dict(pod.labels):
+                path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
+                self._objects.relabel(path, was.labels, pod.labels)
+                changed[identity] = pod.labels
+        if changed:
+            self._cni.relabelled(changed)
+
+    def restart(self, pods: Sequence[str]) -> None:
+        """See `engine.cluster.World`."""
+        whole = self._topology
+        kept = {item: pod for item, pod in whole.pods.items() if item not in set(pods)}
+        self.reshape(Topology(whole.namespaces, kept, whole.services, whole.externals))
+        self.reshape(whole)
+
+    # -- policies --------------------------------------------------------------------------------------
+
+    def apply(self, policies: Sequence[Policy]) -> None:
+        """See `engine.cluster.World`."""
+        self._changed = time.monotonic()
+        for policy in policies:
+            manifest = dict(policy.manifest)
+            metadata = dict(manifest.get("metadata", {}))
+            if policy.namespace:
+                metadata["namespace"] = policy.namespace
+            metadata["labels"] = {**(metadata.get("labels") or {}), RUN_LABEL: self._run}
+            manifest["metadata"] = metadata
+            self._api.apply(manifest)
+            self._policies[policy.ref] = policy
+
+    def delete(self, policies: Sequence[PolicyRef]) -> None:
+        """See `engine.cluster.World`."""
+        self._changed = time.monotonic()
+        for ref in policies:
+            policy = self._policies.pop(ref, None)
+            if policy is not None:
+                resource = self._api.resource(policy.api_version, policy.kind)
+                self._api.delete(resource.path(policy.namespace, policy.name))
+
+    def in_force(self) -> InForce:
+        """The CNI's own signal where it has one, and the canaries on every node."""
+        signal = self._cni.settle(self._canary.hub)
+        _, seen = self._canary.flip()
+        by = f"{signal}, {seen}" if signal else seen
+        return InForce(time.monotonic() - self._changed, by)
+
+    # -- probing ---------------------------------------------------------------------------------------
+
+    def sweep(self, probes: Sequence[Probe], timeout: float) -> tuple[Observation, ...]:
+        """See `engine.cluster.World`."""
+        resolver = Resolver(self._topology, self._addresses)
+        resolved: dict[int, Resolved] = {}
+        found: dict[int, Observation] = {}
+        for index, probe in enumerate(probes):
+            try:
+                resolved[index] = self._resolve(resolver, probe)
+            except (UnresolvedError, KeyError) as trouble:
+                found[index] = Observation(Outcome(OutcomeKind.ERROR, f"no address: {trouble}"))
+        results: dict[int, list[Any]] = {}
+        receipts: dict[int, int] = {}
+        silent: set[str] = set()
+        left = set(resolved)
+        for _ in range(AGAIN):
+            number = self._fleet.number()
+            again = self._fleet.sweep(_by_source(resolved, left), number, timeout, ATTEMPTS)
+            results.update(again)
+            servers = {server for index in left for server in resolved[index].servers}
+            arrived, silent = self._fleet.receipts(servers, number)
+            receipts.update({index: arrived.get(index, 0) for index in left})
+            left = {index for index in again if undecided(again[index], receipts[index])}
+            if not left:
+                break
+        listening = self._prove(resolved, results)
+        outcomes = Outcomes()
+        for index, result in results.items():
+            servers_here = resolved[index].servers
+            if silent.intersection(servers_here):
+                names = ", ".join(sorted(silent.intersection(servers_here)))
+                found[index] = Observation(
+                    Outcome(OutcomeKind.ERROR, f"the receipts of {names} cannot be had")
+                )
+                continue
+            found[index] = outcomes.observation(
+                result, receipts.get(index, 0), listening.get(index), servers_here
+            )
+        return tuple(found[index] for index in range(len(probes)))
+
+    def _resolve(self, resolver: Resolver, probe: Probe) -> Resolved:
+        """As the resolver says, but the cluster's own DNS answers questions, not tokens."""
+        if probe.source.kind is not SourceKind.POD:
+            raise UnresolvedError(f"{probe.source} is no pod of the cluster")
+        dns = (self._dns_proof(),)
+        if probe.target.name == DNS_POD and probe.target.kind in (TargetKind.POD, TargetKind.SERVICE):
+            options = {
+                "names": [f"kubernetes.default.svc.{CLUSTER_DOMAIN}"],
+                "type": "A",
+                "tcp": probe.target.protocol is Protocol.TCP,
+            }
+            return Resolved([str(probe.source), "dns", self._addresses.dns[0], 53, options], (), dns)
+        found = resolver.resolve(probe)
+        if found.spec[1] in ("dns", "host"):
+            own = tuple(proof for proof in found.proofs if proof.place != DNS_POD)
+            return replace(found, proofs=dns + own)
+        return found
+
+    def _dns_proof(self) -> Proof:
+        names = (f"kubernetes.default.svc.{CLUSTER_DOMAIN}",)
+        options: tuple[tuple[str, Any], ...] = (("names", names), ("type", "A"))
+        return Proof(self._canary.hub, "dns", self._addresses.dns[0], 53, options)
+
+    def _prove(self, resolved: Mapping[int, Resolved], results: Mapping[int, list[Any]]) -> dict[int, bool]:
+        """Ask every listener behind a probe that got no answer, from inside its own pod."""
+        doubtful = [index for index, result in results.items() if not result[TOKEN]]
+        proofs: dict[Proof, int] = {}
+        for index in doubtful:
+            for proof in resolved[index].proofs:
+                proofs.setdefault(proof, len(proofs))
+        if not proofs:
+            return {}
+        plan: dict[str, list[list[Any]]] = {}
+        for proof, index in proofs.items():
+            plan.setdefault(proof.place, []).append(proof.spec(index))
+        answers = self._fleet.sweep(plan, self._fleet.number(), PROOF_SECONDS, 1)
+        living = {proof for proof, index in proofs.items() if answers[index][TOKEN]}
+        return {
+            index: living.issuperset(resolved[index].proofs) for index in doubtful if resolved[index].proofs
+        }
+
+    def start_flows(self, probes: Sequence[Probe], established: Sequence[Probe], timeout: float) -> Flows:
+        """See `engine.cluster.World`."""
+        resolver = Resolver(self._topology, self._addresses)
+        specs = [self._resolve(resolver, probe).spec for probe in (*probes, *established)]
+        return KubeFlows(self._fleet, specs[: len(probes)], specs[len(probes) :], timeout)
+
+    def evidence(self, probe: Probe, timeout: float) -> tuple[str, ...]:
+        """What the CNI says of the probe, sent once more."""
+        return ()
+
+    # -- the end ---------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Delete what this world made; never raises."""
+        self._fleet.close()
+        try:
+            for policy in list(self._policies.values()):
+                if not policy.namespace:
+                    resource = self._api.resource(policy.api_version, policy.kind)
+                    self._api.delete(resource.path("", policy.name))
+            self._objects.remove_everything()
+        except ClusterError as trouble:
+            self.left_behind = str(trouble)
+
+    left_behind = ""
+    """Why something could not be removed; `netcheck cleanup` finds it by its label."""
+
+
+def _by_source(resolved: Mapping[int, Resolved], wanted: set[int]) -> dict[str, list[list[Any]]]:
+    plan: dict[str, list[list[Any]]] = {}
+    for index in sorted(wanted):
+        spec = resolved[index].spec
+        plan.setdefault(spec[0], []).append([index, *spec])
+    return plan
+
+
+__all__ = ["ApiError", "KubeWorld"]

@@ -1,0 +1,51 @@
+"""Results of a prober as observations; the same for every cluster (see probes/PROTOCOL.md)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.model.outcome import Observation, Outcome, OutcomeKind
+from probes.flights import NO_ANSWER
+
+TOKEN = 4
+"""Where a result says whether the answer carried the probe's token."""
+
+_KINDS = {kind.value: kind for kind in OutcomeKind}
+
+
+class Outcomes:
+    """Makes outcomes of results; equal ones are one object, since a sweep has thousands of a few."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Any, ...], Outcome] = {}
+
+    def of(self, result: list[Any]) -> Outcome:
+        """The outcome of one result."""
+        key = tuple(result[1:7])
+        outcome = self._known.get(key)
+        if outcome is None:
+            _, kind, detail, by, token, served_by, lookup, *_ = result
+            outcome = self._known[key] = Outcome(_KINDS[kind], detail, by, token, served_by, lookup)
+        return outcome
+
+    def observation(
+        self, result: list[Any], receipts: int, listening: bool | None, servers: tuple[str, ...]
+    ) -> Observation:
+        """One result with what the destination says of it."""
+        _, _, _, _, _, _, _, attempts, seconds, local, remote = result
+        return Observation(
+            self.of(result), receipts, listening, attempts, seconds, servers, "", local, remote
+        )
+
+
+def sample_outcome(kind: str, detail: str, by: str, token: bool, served_by: str) -> Outcome:
+    """The outcome of one sample of a flow."""
+    return Outcome(_KINDS[kind], detail, by, token, served_by)
+
+
+def undecided(result: list[Any], receipts: int) -> bool:
+    """Arrived, but the answer came too late: a busy machine, not a verdict."""
+    _, kind, detail, _, token, *_ = result
+    if token:
+        return False
+    return (kind == "timeout" and receipts > 0) or (kind == "error" and detail.startswith(NO_ANSWER))
