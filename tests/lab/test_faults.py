@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,45 @@ def test_a_listener_that_hangs(tmp_path: Path) -> None:
     assert result.scenarios[0].status is Status.ERROR
     assert "listener gave no answer" in result.scenarios[0].error
     assert exit_code(result, 3) is ExitCode.INCONCLUSIVE
+
+
+BUSY = """
+scenario: busy
+externals:
+  internet: {address: 203.0.113.10, listen: [443], names: [api.example.com]}
+pods:
+  shop/cli: {replicas: 400}
+  shop/web: {listen: [8080, 8080/UDP]}
+expect:
+  - {from: shop/cli, dns: api.example.com, verdict: allow}
+  - {from: shop/cli-0, dns: [api, kubernetes.default], search: true, verdict: observe}
+  - {from: shop/cli-0, dns: api.example.com, tcp: true, verdict: allow}
+  - {from: shop/cli-0, to: "host:api.example.com:443", verdict: allow}
+  - {from: shop/cli, to: ["shop/web:8080", "shop/web:8080/UDP"], verdict: allow}
+"""
+
+
+@pytest.mark.parametrize("phase", ["control", "sweep"])
+def test_a_busy_listener_makes_no_verdict(tmp_path: Path, phase: str) -> None:
+    """It stands still for longer than any probe waits, and buffers overflow meanwhile: nothing is denied."""
+
+    def hold(now: str, world: LabWorld) -> None:
+        if now == phase:
+            listener = max(children(world.pid))
+            os.kill(listener, signal.SIGSTOP)
+            timers.append(threading.Timer(1.2, os.kill, (listener, signal.SIGCONT)))
+            timers[-1].start()
+
+    timers: list[threading.Timer] = []
+    try:
+        result = measure(scenario(BUSY, tmp_path), on_phase=hold)
+    finally:
+        for timer in timers:
+            timer.join()
+    assert timers
+    assert [
+        f"{cell.id}: {cell.reason}" for cell in cells(result).values() if cell.status is not Status.PASSED
+    ] == []
 
 
 @pytest.mark.parametrize("phase", ["control", "apply", "sweep"])

@@ -1,4 +1,4 @@
-"""The lab's processes hear two channels; what came first on one must count before what came later on the other."""
+"""The processes of a lab hear two channels; what was said first on one counts first."""
 
 from __future__ import annotations
 

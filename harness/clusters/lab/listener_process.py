@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 from typing import Any
 
+from harness.clusters.lab.arrivals import Arrivals, Questions, overflows
 from harness.clusters.lab.dns import Zone
 from harness.clusters.lab.places import Places
 from probes.client import raise_open_files
@@ -22,6 +23,8 @@ class ListenerProcess:
         self._keeper = keeper
         self._epoll = select.epoll()
         self._server = Server(self._epoll)
+        self._server.receipts = self._arrivals = Arrivals()
+        self._questions = Questions()
         self._zone = Zone()
         self._waiting = False
         for channel in (master, keeper):
@@ -63,10 +66,35 @@ class ListenerProcess:
                 self._zone = Zone.from_wire(message["zone"])
                 self._master.send({"op": "zone"})
             case "receipts":
-                counts = self._server.receipts.take(message["id"])
-                self._master.send({"op": "receipts", "id": message["id"], "counts": list(counts.items())})
+                self._catch_up()
+                counts = self._arrivals.take(message["id"])
+                self._master.send(
+                    {
+                        "op": "receipts",
+                        "id": message["id"],
+                        "counts": list(counts.items()),
+                        "questions": self._questions.take(),
+                        "attempts": self._arrivals.attempts(message["id"]),
+                    }
+                )
+            case "follow":
+                self._arrivals.follow(message["id"])
+                self._master.send({"op": "follow"})
+            case "overflows":
+                found = overflows(self._places, message["places"])
+                self._master.send({"op": "overflows", "counts": found})
             case other:
                 self._master.send({"op": "failed", "why": f"unknown request {other!r}"})
+
+    def _catch_up(self) -> None:
+        """Read everything that has arrived: what waits in a socket has a receipt too."""
+        busy = True
+        while busy:
+            busy = False
+            for fileno, events in self._epoll.poll(0, 1024):
+                if self._server.owns(fileno):
+                    busy = True
+                    self._server.ready(fileno, events)
 
     def _listen(self, listeners: list[dict[str, Any]]) -> list[list[str]]:
         failures = []
@@ -81,4 +109,5 @@ class ListenerProcess:
         return failures
 
     def _answer(self, message: bytes, peer: str, tcp: bool) -> bytes | None:
+        self._questions.note(message, peer, tcp)
         return self._zone.answer(message, peer, tcp)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from harness.clusters.lab.addressing import Addressing
-from harness.clusters.lab.enforce import TABLE, Compiled
+from harness.clusters.lab.enforce import Compiled
 from harness.clusters.lab.link import Processes
-from harness.clusters.resolve import Proof, Resolved, Resolver, UnresolvedError, node_place
+from harness.clusters.lab.open_points import OpenPoints
+from harness.clusters.resolve import Proof, Resolved, Resolver, UnresolvedError
 from harness.clusters.results import TOKEN, Outcomes, sample_outcome, undecided
 from harness.engine.cluster import FlowRecord, Sample
 from harness.model.outcome import Observation, Outcome, OutcomeKind
-from harness.model.probe import Probe, TargetKind
-from harness.model.rules import OPEN_POINTS
-from harness.model.topology import Protocol, Topology
+from harness.model.probe import Probe
+from harness.model.topology import Topology
 
 ATTEMPTS = 2
 """A denial is confirmed by one more attempt; answers are believed at once."""
@@ -27,6 +25,9 @@ CHUNK = 1000
 
 AGAIN = 3
 """How often a probe is sent anew whose outcome says neither yes nor no, because the machine was too busy."""
+
+OVERFLOW = "datagrams were lost at the destination, whose buffer was full: this machine is too busy"
+"""Why a probe that may never have been read is no denial, if it stays so."""
 
 PROOF_TIMEOUT = 2.0
 """Seconds in which a listener must answer from inside its own namespace, where nothing denies."""
@@ -46,6 +47,7 @@ class Sweeper:
         self._keeper = processes.keeper
         self._numbers = itertools.count(1)
         self._turns: dict[str, int] = {}
+        self._overflows: dict[str, int] = {}
         for prober in self._probers:
             prober.send({"op": "hello", "nonce": nonce})
 
@@ -60,8 +62,7 @@ class Sweeper:
         """Send the probes; see `engine.cluster.World.sweep`."""
         resolved: dict[int, Resolved] = {}
         found: dict[int, Observation] = {}
-        watched = {node: _watched(table, probes) for node, table in compiled.items()}
-        self._forget_open(watched)
+        points = OpenPoints(self._keeper, compiled, probes)
         number = next(self._numbers)
         self._begin(number, timeout, ATTEMPTS)
         specs: list[list[Any]] = []
@@ -78,31 +79,73 @@ class Sweeper:
                 self._plan(number, specs, last=False)
                 specs = []
         self._plan(number, specs, last=True)
-        results, receipts = self._gather(number, timeout)
+        results, receipts = self._gather(number, timeout, resolved)
         for _ in range(AGAIN):
-            left = {index for index, result in results.items() if undecided(result, receipts.get(index, 0))}
+            left = self._undecided(results, receipts, resolved)
             if not left:
                 break
             number = next(self._numbers)
             self._begin(number, timeout, ATTEMPTS)
             self._plan(number, [[index, *resolved[index].spec] for index in left], last=True)
-            again, arrived = self._gather(number, timeout)
+            again, arrived = self._gather(number, timeout, resolved)
             results.update(again)
             receipts.update({index: arrived.get(index, 0) for index in left})
+        else:
+            for index in self._overflowed(results, receipts, resolved):
+                results[index] = [index, "error", OVERFLOW, *results[index][3:]]
         listening = self._prove(resolved, results)
         outcomes = Outcomes()
         for index, result in results.items():
             found[index] = outcomes.observation(
                 result, receipts.get(index, 0), listening.get(index), resolved[index].servers
             )
-        self._mark_open(probes, found, watched)
+        points.mark(found, resolved)
         return tuple(found[index] for index in range(len(probes)))
 
-    def _gather(self, number: int, timeout: float) -> tuple[dict[int, list[Any]], dict[int, int]]:
-        """Results of a sweep by index, and the receipts of the listeners."""
+    def _gather(
+        self, number: int, timeout: float, resolved: Mapping[int, Resolved]
+    ) -> tuple[dict[int, list[Any]], dict[int, int]]:
+        """Results of a sweep by index, and how often the destination saw each probe."""
         results = {result[0]: result for result in self._results(timeout)}
         answer = self._listener.ask({"op": "receipts", "id": number})
-        return results, {int(index): int(count) for index, count in answer["counts"]}
+        receipts = {int(index): int(count) for index, count in answer["counts"]}
+        if answer["questions"]:
+            asked = {tuple(key): int(count) for key, count in answer["questions"]}
+            for index, result in results.items():
+                if index not in receipts:
+                    count = sum(asked.get(key, 0) for key in _questions(resolved[index], result))
+                    if count:
+                        receipts[index] = count
+        return results, receipts
+
+    def _undecided(
+        self,
+        results: Mapping[int, list[Any]],
+        receipts: Mapping[int, int],
+        resolved: Mapping[int, Resolved],
+    ) -> set[int]:
+        """Probes whose outcome says neither yes nor no, because the machine was too busy."""
+        late = {index for index, result in results.items() if undecided(result, receipts.get(index, 0))}
+        return late | self._overflowed(results, receipts, resolved)
+
+    def _overflowed(
+        self,
+        results: Mapping[int, list[Any]],
+        receipts: Mapping[int, int],
+        resolved: Mapping[int, Resolved],
+    ) -> set[int]:
+        """Datagrams without an answer whose destination threw some away since it was last asked."""
+        silent: dict[str, list[int]] = {}
+        for index, result in results.items():
+            if result[1] == "timeout" and not receipts.get(index) and resolved[index].spec[1] in _DATAGRAMS:
+                for proof in resolved[index].proofs:
+                    silent.setdefault(proof.place, []).append(index)
+        if not silent:
+            return set()
+        counts = self._listener.ask({"op": "overflows", "places": list(silent)})["counts"]
+        full = {place for place, count in counts.items() if count != self._overflows.get(place, 0)}
+        self._overflows.update(counts)
+        return {index for place in full for index in silent[place]}
 
     def _begin(self, number: int, timeout: float, attempts: int) -> None:
         for prober in self._probers:
@@ -152,50 +195,6 @@ class Sweeper:
             index: living.issuperset(resolved[index].proofs) for index in doubtful if resolved[index].proofs
         }
 
-    # -- open points -----------------------------------------------------------------------------------
-
-    def _forget_open(self, watched: Mapping[str, Mapping[str, str]]) -> None:
-        scripts = []
-        for node, names in watched.items():
-            if names:
-                scripts.append(
-                    [node_place(node), "\n".join(f"flush set inet {TABLE} {name}" for name in names)]
-                )
-        if scripts:
-            self._keeper.ask({"op": "nft", "scripts": scripts})
-
-    def _mark_open(
-        self,
-        probes: Sequence[Probe],
-        found: dict[int, Observation],
-        watched: Mapping[str, Mapping[str, str]],
-    ) -> None:
-        """Say of each cell whose packets passed or fell on an open point which one it was."""
-        places = {node_place(node): names for node, names in watched.items() if names}
-        if not places:
-            return
-        answer = self._keeper.ask({"op": "list", "places": list(places), "what": ["sets", "inet"]})
-        flows: dict[tuple[str, ...], str] = {}
-        for place, text in answer["rules"].items():
-            for item in json.loads(text)["nftables"]:
-                point = places[place].get(item.get("set", {}).get("name", ""))
-                if point is None:
-                    continue
-                for element in item["set"].get("elem", ()):
-                    flows[tuple(str(part) for part in _concatenated(element))] = point
-        if not flows:
-            return
-        for index, observation in found.items():
-            address, _, port = observation.source_address.rpartition(":")
-            address = address.strip("[]")
-            target = observation.destination.rpartition(":")[0].strip("[]")
-            if probes[index].target.protocol is Protocol.ICMP:
-                point = flows.get((address, target))
-            else:
-                point = next((flows[key] for key in flows if key[:2] == (address, port)), None)
-            if point is not None:
-                found[index] = replace(observation, open_point=OPEN_POINTS[point])
-
     # -- flows -----------------------------------------------------------------------------------------
 
     def start_flow(
@@ -240,18 +239,16 @@ class Sweeper:
         return tuple(records)
 
 
-def _watched(table: Compiled, probes: Sequence[Probe]) -> dict[str, str]:
-    """The table's sets that any of the probes can have got into; asking nft for the others costs time."""
-    kinds = {probe.target.kind for probe in probes}
-    icmp = any(probe.target.protocol is Protocol.ICMP for probe in probes)
-    translated = bool(kinds & {TargetKind.SERVICE, TargetKind.NODEPORT, TargetKind.HOST})
-    possible = {"icmp": icmp, "own-service": translated, "nodeport-source": TargetKind.NODEPORT in kinds}
-    return {name: point for name, point in table.open_sets.items() if possible.get(point, True)}
+_DATAGRAMS = ("udp", "dns", "host")
+_LOOKUP = 6
+"""Where the result of a `host:` probe says what the lookup found; empty as long as there was no answer."""
 
 
-def _concatenated(element: Any) -> Sequence[Any]:
-    if isinstance(element, dict) and "elem" in element:
-        element = element["elem"]["val"]
-    if isinstance(element, dict) and "concat" in element:
-        return list(element["concat"])
-    return [element]
+def _questions(resolved: Resolved, result: list[Any]) -> list[tuple[str, str, str, bool]]:
+    """How the DNS knows the question of a probe (see `arrivals.Question`)."""
+    options = resolved.spec[4]
+    if "names" not in options or (resolved.spec[1] == "host" and result[_LOOKUP]):
+        return []
+    address = result[9].rpartition(":")[0].strip("[]")
+    tcp = bool(options.get("tcp"))
+    return [(address, name.lower().rstrip("."), options["type"], tcp) for name in options["names"]]
