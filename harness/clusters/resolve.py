@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from typing import Protocol as Interface
 
@@ -12,6 +12,7 @@ from harness.model.probe import DnsQuery, HttpRequest, Probe, SourceKind, Target
 from harness.model.topology import Family, Protocol, Service, ServicePort, ServiceType, Topology
 
 _KINDS = {Protocol.TCP: "tcp", Protocol.UDP: "udp", Protocol.SCTP: "sctp", Protocol.ICMP: "icmp"}
+_PROTOCOLS = {kind: protocol for protocol, kind in _KINDS.items()}
 
 
 class AddressBook(Interface):
@@ -134,6 +135,40 @@ class Resolver:
             probe.target, probe.family, "tcp" if kind == "http" else kind
         )
         return Resolved([source, kind, address, port, options], servers, proofs)
+
+    def dialled(self, resolved: Resolved, address: str) -> Resolved:
+        """A `host:` probe whose name led to `address`: what answers there must listen too.
+
+        Nothing is proven of an address that belongs to nobody in this world.
+        """
+        options = resolved.spec[4]
+        family = Family.IPV6 if ":" in address else Family.IPV4
+        kind = "tcp" if options["kind"] == "http" else options["kind"]
+        target = self._owner(address, options["port"], _PROTOCOLS[kind])
+        if target is None:
+            return replace(resolved, proofs=())
+        try:
+            _, _, servers, proofs = self._destination(target, family, kind)
+        except (UnresolvedError, KeyError):
+            return replace(resolved, proofs=())
+        both = (*resolved.proofs, *proofs) if proofs else ()
+        return replace(resolved, servers=servers, proofs=tuple(dict.fromkeys(both)))
+
+    def _owner(self, address: str, port: int, protocol: Protocol) -> Target | None:
+        topology, addressing = self._topology, self._addressing
+        for service in topology.services.values():
+            if address in addressing.service(service.id):
+                return Target(TargetKind.SERVICE, service.id, port, protocol)
+        for pod in topology.pods.values():
+            if not pod.host_network and address in addressing.pod(pod.id):
+                return Target(TargetKind.POD, pod.id, port, protocol)
+        for external in topology.externals.values():
+            if address in external.addresses.values():
+                return Target(TargetKind.EXTERNAL, external.name, port, protocol)
+        for node in topology.nodes:
+            if address in addressing.node(node):
+                return Target(TargetKind.NODE, node, port, protocol)
+        return None
 
     def _destination(self, target: Target, family: Family, kind: str) -> Destination:
         key = (target.kind.value, target.name, target.port, target.protocol.value, family.value, kind)

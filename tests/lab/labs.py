@@ -115,16 +115,6 @@ def alive(pid: int) -> bool:
         return False
 
 
-def namespaces() -> set[str]:
-    """Network namespaces that some process of this machine lives in."""
-    found = set()
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit():
-            with suppress(OSError):
-                found.add(str((process / "ns" / "net").readlink()))
-    return found
-
-
 def open_files() -> int:
     """Descriptors of this process."""
     return sum(1 for _ in Path("/proc/self/fd").iterdir())

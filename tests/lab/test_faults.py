@@ -170,6 +170,38 @@ def test_a_dns_server_that_is_down(tmp_path: Path, phase: str) -> None:
     assert all("nobody listens" in cell.reason for cell in result.scenarios[0].cells)
 
 
+BY_NAME = """
+scenario: by-name
+pods:
+  shop/web: {labels: {app: web}, listen: [8080]}
+  shop/cli: {}
+services:
+  shop/web: {selector: {app: web}, ports: [80:8080]}
+  shop/direct: {selector: {app: web}, type: Headless, ports: [8080]}
+policies:
+  - apiVersion: networking.k8s.io/v1
+    kind: NetworkPolicy
+    metadata: {name: closed, namespace: shop}
+    spec: {podSelector: {matchLabels: {app: web}}, policyTypes: [Ingress]}
+expect:
+  - {from: shop/cli, to: "host:web.shop.svc.cluster.local:80", verdict: deny}
+  - {from: shop/cli, to: "host:direct.shop.svc.cluster.local:8080", verdict: deny}
+  - {from: shop/cli, http: {url: "http://host:web.shop.svc.cluster.local:80/"}, verdict: deny}
+"""
+
+
+def test_a_dead_listener_behind_a_name(tmp_path: Path) -> None:
+    def kill(now: str, world: LabWorld) -> None:
+        if now == "sweep":
+            _close_listener(world, "shop/web")
+
+    wanted = scenario(BY_NAME, tmp_path)
+    assert [cell.status for cell in measure(wanted).scenarios[0].cells] == [Status.PASSED] * 3
+    result = measure(wanted, on_phase=kill)
+    assert [cell.status for cell in result.scenarios[0].cells] == [Status.ERROR] * 3
+    assert all("nobody listens" in cell.reason for cell in result.scenarios[0].cells)
+
+
 UNBUILDABLE = """
 scenario: two-on-one-port
 pods:

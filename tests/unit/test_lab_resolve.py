@@ -235,3 +235,32 @@ def test_probes_of_one_sweep_share_destinations_but_not_kinds() -> None:
     )
     assert resolver.resolve(probe("n/a -> n/w0:80/UDP")).spec[1] == "udp"
     assert resolver.resolve(replace(one, family=Family.IPV6)).spec[2] == W0[1]
+
+
+def _host(name: str) -> Resolved:
+    return resolve(Probe(Source(SourceKind.POD, "n/a"), Target(TargetKind.HOST, name, 80, Protocol.TCP)))
+
+
+@pytest.mark.parametrize(
+    ("address", "servers", "proofs"),
+    [
+        (
+            ADDRESSING.service("n/web")[0],
+            ("n/w0", "n/w1"),
+            (Proof("n/w0", "tcp", W0[0], 8080), Proof("n/w1", "tcp", W1[0], 8080)),
+        ),
+        (W1[0], ("n/w1",), (Proof("n/w1", "tcp", W1[0], 80),)),
+        ("203.0.113.10", ("external:bank",), (Proof("external:bank", "tcp", "203.0.113.10", 80),)),
+        (ADDRESSING.node("b")[0], ("n/host",), (Proof("node:b", "tcp", ADDRESSING.node("b")[0], 80),)),
+    ],
+)
+def test_what_a_name_leads_to_must_listen_too(
+    address: str, servers: tuple[str, ...], proofs: tuple[Proof, ...]
+) -> None:
+    found = Resolver(WORLD, ADDRESSING).dialled(_host("some.name.example"), address)
+    assert (found.servers, found.proofs) == (servers, (DNS_PROOF, *proofs))
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", ADDRESSING.service("n/empty")[0]])
+def test_nothing_is_proven_of_an_address_behind_which_nobody_stands(address: str) -> None:
+    assert Resolver(WORLD, ADDRESSING).dialled(_host("some.name.example"), address).proofs == ()

@@ -93,6 +93,9 @@ class Sweeper:
         else:
             for index in self._overflowed(results, receipts, resolved):
                 results[index] = [index, "error", OVERFLOW, *results[index][3:]]
+        for index, result in results.items():
+            if resolved[index].spec[1] == "host" and result[_LOOKUP]:
+                resolved[index] = resolver.dialled(resolved[index], result[_LOOKUP].split()[-1])
         listening = self._prove(resolved, results)
         outcomes = Outcomes()
         for index, result in results.items():
