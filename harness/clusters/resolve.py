@@ -89,15 +89,18 @@ class Resolved:
         spec: `[source, kind, address, port, options]`, as the prober wants it.
         servers: Ids that may answer; empty = whoever does.
         proofs: What must listen for a denial to be one.
+        tour: What has to be sent, one after another, to meet every pod behind a service; empty where there
+            is only one way.
     """
 
     spec: list[Any]
     servers: tuple[str, ...]
     proofs: tuple[Proof, ...]
+    tour: tuple[list[Any], ...] = ()
 
 
-Destination = tuple[str, int, tuple[str, ...], tuple[Proof, ...]]
-"""Address, port, who may answer, what must listen."""
+Destination = tuple[str, int, tuple[str, ...], tuple[Proof, ...], tuple[str, ...]]
+"""Address, port, who may answer, what must listen, what to dial in turn to meet everyone who may answer."""
 
 
 class Resolver:
@@ -131,10 +134,11 @@ class Resolver:
                 options["host"] = f"{name}:{probe.target.port}"
             proofs = self._dns_proof(probe) + self._host_proof(probe, kind)
             return Resolved([source, "host", self._resolver(probe), 53, options], (), proofs)
-        address, port, servers, proofs = self._destination(
+        address, port, servers, proofs, ways = self._destination(
             probe.target, probe.family, "tcp" if kind == "http" else kind
         )
-        return Resolved([source, kind, address, port, options], servers, proofs)
+        spec = [source, kind, address, port, options]
+        return Resolved(spec, servers, proofs, _tour(spec, ways))
 
     def dialled(self, resolved: Resolved, address: str) -> Resolved:
         """A `host:` probe whose name led to `address`: what answers there must listen too.
@@ -148,11 +152,12 @@ class Resolver:
         if target is None:
             return replace(resolved, proofs=())
         try:
-            _, _, servers, proofs = self._destination(target, family, kind)
+            _, _, servers, proofs, ways = self._destination(target, family, kind)
         except (UnresolvedError, KeyError):
             return replace(resolved, proofs=())
         both = (*resolved.proofs, *proofs) if proofs else ()
-        return replace(resolved, servers=servers, proofs=tuple(dict.fromkeys(both)))
+        onward = [resolved.spec[0], options["kind"], address, options["port"], options]
+        return replace(resolved, servers=servers, proofs=tuple(dict.fromkeys(both)), tour=_tour(onward, ways))
 
     def _owner(self, address: str, port: int, protocol: Protocol) -> Target | None:
         topology, addressing = self._topology, self._addressing
@@ -180,12 +185,13 @@ class Resolver:
         topology, addressing = self._topology, self._addressing
         if target.kind is TargetKind.POD:
             address = _need(pick(addressing.pod(target.name), family), target.name, family)
-            return address, target.port, (target.name,), (Proof(target.name, kind, address, target.port),)
+            proof = Proof(target.name, kind, address, target.port)
+            return address, target.port, (target.name,), (proof,), ()
         if target.kind is TargetKind.EXTERNAL:
             external = topology.externals[target.name]
             address = _need(external.addresses.get(family), f"external {target.name}", family)
             place = external_place(target.name)
-            return address, target.port, (place,), (Proof(place, kind, address, target.port),)
+            return address, target.port, (place,), (Proof(place, kind, address, target.port),), ()
         if target.kind is TargetKind.NODE:
             address = _need(pick(addressing.node(target.name), family), f"node {target.name}", family)
             place = node_place(target.name)
@@ -194,7 +200,7 @@ class Resolver:
                 for pod in topology.pods.values()
                 if pod.host_network and addressing.homes[pod.id] == target.name
             )
-            return address, target.port, servers, (Proof(place, kind, address, target.port),)
+            return address, target.port, servers, (Proof(place, kind, address, target.port),), ()
         return self._translated(target, family, kind)
 
     def _translated(self, target: Target, family: Family, kind: str) -> Destination:
@@ -206,9 +212,10 @@ class Resolver:
             # No translation: the client dials a pod, at the port that it names (semantics.md 3.1 no. 13).
             if not backends:
                 raise UnresolvedError(f"headless service {service.id} has no pods behind it")
-            first = backends[0][0]
-            address = _need(pick(addressing.pod(first.id), family), first.id, family)
-            return address, target.port, (first.id,), (Proof(first.id, kind, address, target.port),)
+            ids = tuple(dict.fromkeys(pod.id for pod, _ in backends))
+            ways = tuple(_need(pick(addressing.pod(id), family), id, family) for id in ids)
+            direct = tuple(Proof(id, kind, way, target.port) for id, way in zip(ids, ways, strict=True))
+            return ways[0], target.port, ids, direct, ways
         if target.kind is TargetKind.SERVICE:
             address = _need(pick(addressing.service(service.id), family), f"service {service.id}", family)
         else:
@@ -218,7 +225,13 @@ class Resolver:
             backend = pick(addressing.pod(pod.id), family)
             if backend:
                 proofs.append(Proof(pod.id, kind, backend, number))
-        return address, target.port, tuple(pod.id for pod, _ in backends), tuple(proofs)
+        return (
+            address,
+            target.port,
+            tuple(pod.id for pod, _ in backends),
+            tuple(proofs),
+            (address,) * len(proofs),
+        )
 
     def _offer(self, target: Target) -> tuple[Service, ServicePort]:
         """The service port that a target means."""
@@ -257,6 +270,13 @@ class Resolver:
                 kind = "tcp" if kind == "http" else kind
                 return (Proof(external_place(external.name), kind, address, probe.target.port),)
         return ()
+
+
+def _tour(spec: list[Any], ways: tuple[str, ...]) -> tuple[list[Any], ...]:
+    if len(ways) < 2:
+        return ()
+    source, kind, _, port, options = spec
+    return tuple([source, kind, way, port, options] for way in ways)
 
 
 def _need(address: str | None, what: str, family: Family) -> str:

@@ -111,6 +111,8 @@ def judge_control(probe: Probe, seen: Observation) -> str:
     refuses without any policy would make every later REFUSED look like one.
     """
     found = judge(probe, seen)
+    if seen.split:
+        return f"the pods behind the service answer differently: {seen.split}"
     if found.verdict is Verdict.ALLOW:
         return ""
     if isinstance(probe.request, DnsQuery) and found.verdict is Verdict.DNS_NXDOMAIN:

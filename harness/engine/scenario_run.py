@@ -222,8 +222,11 @@ class ScenarioRun:
             return CellResult(
                 cell.id, cell, Status.ERROR, expected, None, seen, found.reason, control, notes=notes
             )
-        if flapping:
+        if flapping or seen.split:
+            # Neither is one verdict: which one a client meets is luck.
             reason = f"flapping: {' → '.join(flapping)}"
+            if seen.split:
+                reason = f"the pods behind the service answer differently: {seen.split}"
             if expected is Expected.OBSERVE:
                 notes, status, reason = (*notes, reason), Status.PASSED, ""
             else:

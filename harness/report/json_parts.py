@@ -217,6 +217,7 @@ def _observation_out(seen: Observation) -> Json:
         "open_point": seen.open_point,
         "source_address": seen.source_address,
         "destination": seen.destination,
+        "split": seen.split,
     }
 
 
@@ -239,6 +240,7 @@ def _observation_in(data: In) -> Observation:
         data["open_point"],
         data["source_address"],
         data["destination"],
+        data["split"],
     )
 
 

@@ -38,12 +38,15 @@ namespaces:
   red: {labels: {team: red, tier: front}}
   blue: {labels: {team: blue}}
 pods:
-  red/one: {labels: {app: web, env: prod}, listen: [web=80, 81, dns=5300/UDP]}
-  red/two: {labels: {app: cli}, listen: [80, web=81]}
+  red/one: {labels: {app: web, env: prod, behind: svc}, listen: [web=80, 81, dns=5300/UDP]}
+  red/two: {labels: {app: cli, behind: svc}, listen: [80, web=81]}
   blue/three: {labels: {app: web}, listen: [80, web=82, dns=5300/UDP]}
   blue/four: {labels: {app: db, env: test}, listen: [80, 81]}
 services:
-  red/svc: {selector: {app: web, env: prod}, ports: [8000:80]}
+  red/svc: {selector: {behind: svc}, ports: [8000:80]}
+  red/single: {selector: {app: web, env: prod}, ports: [8000:80]}
+  red/direct: {selector: {behind: svc}, type: Headless, ports: [80]}
+  red/port: {selector: {behind: svc}, type: NodePort, ports: ["8001:80:30080"]}
 externals:
   out: {address: [203.0.113.10, "2001:db8::10"], listen: [80, 443]}
 expect:
@@ -157,7 +160,16 @@ def _probes(wanted: Scenario) -> list[Probe]:
                 Probe(start, Target(TargetKind.EXTERNAL, "out", port, Protocol.TCP), family)
                 for port in (80, 443)
             ]
-            probes.append(Probe(start, Target(TargetKind.SERVICE, "red/svc", 8000, Protocol.TCP), family))
+            probes += [
+                Probe(start, Target(kind, name, port, Protocol.TCP), family)
+                for kind, name, port in (
+                    (TargetKind.SERVICE, "red/svc", 8000),
+                    (TargetKind.SERVICE, "red/single", 8000),
+                    (TargetKind.SERVICE, "red/direct", 80),
+                    (TargetKind.NODEPORT, "a", 30080),
+                    (TargetKind.NODEPORT, "b", 30080),
+                )
+            ]
         outside = Source(SourceKind.EXTERNAL, "out")
         probes += [
             Probe(outside, Target(TargetKind.POD, target.id, 80, Protocol.TCP), family)
@@ -189,6 +201,13 @@ def test_packets_agree_with_paper(built: tuple[LabWorld, Scenario], seed: int) -
     for probe, observation in zip(probes, seen, strict=True):
         prediction = predict(topology, policies, probe)
         found = judge(probe, observation)
+        if observation.split and "different answers" not in prediction.reason:
+            if prediction.verdict is not Answer.UNDEFINED:
+                wrong.append(
+                    f"{probe.id} {probe.family}: paper {prediction.verdict}, split {observation.split}"
+                )
+        elif not observation.split and "different answers" in prediction.reason:
+            wrong.append(f"{probe.id} {probe.family}: all pods answer {found}, not so on paper")
         if prediction.verdict is Answer.UNDEFINED:
             continue
         certain += 1

@@ -226,6 +226,25 @@ def test_what_the_specification_leaves_open_is_noted() -> None:
     assert found.notes == ("undefined by the specification: ICMP",)
 
 
+@pytest.mark.parametrize("expected", [Expected.ALLOW, Expected.DENY, Expected.OBSERVE])
+def test_pods_behind_a_service_that_differ_make_no_verdict_by_luck(expected: Expected) -> None:
+    split = "connected from 1 of 2, timeout from 1 of 2"
+    cluster = ScriptedCluster(after_change(replace(ALLOWED, split=split)))
+    (found,) = one(scenario(step(cell("n/a -> n/b:80", expected))), cluster).cells
+    text = f"the pods behind the service answer differently: {split}"
+    if expected is Expected.OBSERVE:
+        assert (found.status, found.reason, found.notes) == (Status.PASSED, "", (text,))
+    else:
+        assert (found.status, found.reason) == (Status.FAILED, text)
+
+
+def test_pods_behind_a_service_that_differ_without_policies_are_no_control() -> None:
+    cluster = ScriptedCluster(lambda probe, sweep: replace(ALLOWED, split="" if sweep else "one is dead"))
+    (found,) = one(scenario(step(cell("n/a -> n/b:80"))), cluster).cells
+    assert found.status is Status.ERROR
+    assert "the pods behind the service answer differently: one is dead" in found.reason
+
+
 def test_a_known_deviation_is_an_expected_failure() -> None:
     expectation = Expectation(Expected.DENY, known=(Known("cilium<1.21", Expected.ALLOW, "URL"),))
     cluster = ScriptedCluster(names=("cilium",))

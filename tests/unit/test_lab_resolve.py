@@ -25,6 +25,7 @@ NODE_PORT = Service(
     "n", "np", {"app": "web"}, (ServicePort(81, 8080, node_port=30080),), ServiceType.NODE_PORT
 )
 DB = Service("n", "db", {"app": "db"}, (ServicePort(80, 5432),), ServiceType.HEADLESS)
+BOTH = Service("n", "both", {"app": "web"}, (ServicePort(80, 5432),), ServiceType.HEADLESS)
 EMPTY = Service("n", "empty", {"app": "none"}, (ServicePort(80, 80),))
 NOBODY = Service("n", "nobody", {"app": "none"}, (ServicePort(80, 80),), ServiceType.HEADLESS)
 WORLD = with_builtins(
@@ -34,7 +35,7 @@ WORLD = with_builtins(
         pod("n/w1", node="b", app="web"),
         pod("n/db", node="a", app="db"),
         pod("n/host", node="b", host=True),
-        services=(WEB, NODE_PORT, DB, EMPTY, NOBODY),
+        services=(WEB, NODE_PORT, DB, EMPTY, NOBODY, BOTH),
         externals={"bank": "203.0.113.10 2001:db8::10", "old": "203.0.113.11"},
     )
 )
@@ -112,7 +113,24 @@ CASES: list[tuple[str, list[object], tuple[str, ...], tuple[Proof, ...]]] = [
 
 @pytest.mark.parametrize(("text", "spec", "servers", "proofs"), CASES)
 def test_resolved(text: str, spec: list[object], servers: tuple[str, ...], proofs: tuple[Proof, ...]) -> None:
-    assert resolve(text) == Resolved(spec, servers, proofs)
+    found = resolve(text)
+    assert replace(found, tour=()) == Resolved(spec, servers, proofs)
+    # A tour dials the service once for each pod behind it.
+    assert found.tour == ((spec,) * len(proofs) if len(proofs) > 1 else ())
+
+
+def test_a_headless_service_is_toured_pod_by_pod() -> None:
+    found = resolve("n/a -> service:n/both:5432")
+    assert found.spec == ["n/a", "tcp", W0[0], 5432, {}]
+    assert found.servers == ("n/w0", "n/w1")
+    assert [item[2] for item in found.tour] == [W0[0], W1[0]]
+    assert [item.address for item in found.proofs] == [W0[0], W1[0]]
+
+
+def test_what_a_name_leads_to_is_toured_without_the_lookup() -> None:
+    address = ADDRESSING.service("n/web")[0]
+    found = Resolver(WORLD, ADDRESSING).dialled(_host("some.name.example"), address)
+    assert [item[:4] for item in found.tour] == [["n/a", "tcp", address, 80]] * 2
 
 
 def test_the_other_family() -> None:

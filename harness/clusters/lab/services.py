@@ -27,7 +27,7 @@ def ruleset(topology: Topology, addressing: Addressing, node: str) -> str:
             continue
         for port in service.ports:
             for family in FAMILIES:
-                _port(service, port, family, topology, addressing, node, dispatch, chains, refused)
+                _port(service, port, family, topology, addressing, dispatch, chains, refused)
     for pod in topology.pods.values():
         if addressing.homes[pod.id] == node and not pod.host_network:
             for family in FAMILIES:
@@ -62,7 +62,6 @@ def _port(
     family: Family,
     topology: Topology,
     addressing: Addressing,
-    node: str,
     dispatch: list[str],
     chains: list[str],
     refused: list[str],
@@ -72,9 +71,12 @@ def _port(
     address = pick(addressing.service(service.id), family)
     if address:
         entries.append((address, port.port, False))
-    own = pick(addressing.node(node), family)
-    if port.node_port and own:
-        entries.append((own, port.node_port, True))
+    if port.node_port:
+        # Of every node: what a pod sends to another node's port is translated before its own policies see it.
+        for name in addressing.nodes:
+            at = pick(addressing.node(name), family)
+            if at:
+                entries.append((at, port.node_port, True))
     targets = []
     for pod, number in topology.backends(service, port):
         backend = pick(addressing.pod(pod.id), family)

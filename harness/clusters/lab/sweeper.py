@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from harness.clusters.lab.addressing import Addressing
@@ -25,6 +26,9 @@ CHUNK = 1000
 
 AGAIN = 3
 """How often a probe is sent anew whose outcome says neither yes nor no, because the machine was too busy."""
+
+TOUR_RATE = 4000
+"""Probes per second that a slow machine sends at least."""
 
 OVERFLOW = "datagrams were lost at the destination, whose buffer was full: this machine is too busy"
 """Why a probe that may never have been read is no denial, if it stays so."""
@@ -96,12 +100,15 @@ class Sweeper:
         for index, result in results.items():
             if resolved[index].spec[1] == "host" and result[_LOOKUP]:
                 resolved[index] = resolver.dialled(resolved[index], result[_LOOKUP].split()[-1])
+        splits = self._meet_all(resolved, results, receipts, timeout)
         listening = self._prove(resolved, results)
         outcomes = Outcomes()
         for index, result in results.items():
             found[index] = outcomes.observation(
                 result, receipts.get(index, 0), listening.get(index), resolved[index].servers
             )
+        for index, split in splits.items():
+            found[index] = replace(found[index], split=split)
         points.mark(found, resolved)
         return tuple(found[index] for index in range(len(probes)))
 
@@ -149,6 +156,58 @@ class Sweeper:
         full = {place for place, count in counts.items() if count != self._overflows.get(place, 0)}
         self._overflows.update(counts)
         return {index for place in full for index in silent[place]}
+
+    def _meet_all(
+        self,
+        resolved: Mapping[int, Resolved],
+        results: dict[int, list[Any]],
+        receipts: dict[int, int],
+        timeout: float,
+    ) -> dict[int, str]:
+        """Send probes of services once more for every pod behind them: none is met or missed by luck.
+
+        Services hand out their pods in turn. All is sent by one prober, the probes of one cell in a row, and
+        nothing else is on the way: each of them meets another pod.
+
+        Returns:
+            How the answers differ, by index of the probe; where they do, `results` and `receipts` get an
+            answer that came, if one did.
+        """
+        legs: list[int] = []
+        specs: list[list[Any]] = []
+        for index, result in results.items():
+            if result[1] != "error" and not (resolved[index].spec[1] == "host" and not result[_LOOKUP]):
+                for spec in resolved[index].tour:
+                    specs.append([len(legs), *spec])
+                    legs.append(index)
+        if not specs:
+            return {}
+        owners = {leg: resolved[index] for leg, index in enumerate(legs)}
+        for _ in range(AGAIN):
+            number = next(self._numbers)
+            # Datagrams go out again after half the time, and must not do so before all others went out once.
+            self._begin(number, max(timeout, len(specs) / TOUR_RATE), 1)
+            for position, prober in enumerate(self._probers):
+                share = specs if position == 0 else []
+                prober.send({"op": "probes", "id": number, "probes": share, "last": True})
+            found, arrived = self._gather(number, timeout + len(specs) / TOUR_RATE, owners)
+            if not self._undecided(found, arrived, owners):
+                break
+        answers: dict[int, dict[str, int]] = {}
+        for leg, index in enumerate(legs):
+            result = found[leg]
+            words = f"{result[1]}:{result[2]}" if result[2] else str(result[1])
+            seen = answers.setdefault(index, {})
+            seen[words] = seen.get(words, 0) + 1
+            if result[TOKEN] and not results[index][TOKEN]:
+                lookup = results[index][_LOOKUP]
+                results[index] = [index, *result[1:_LOOKUP], lookup, *result[_LOOKUP + 1 :]]
+                receipts[index] = arrived.get(leg, 0)
+        return {
+            index: ", ".join(f"{words} from {count} of {sum(seen.values())}" for words, count in seen.items())
+            for index, seen in answers.items()
+            if len(seen) > 1
+        }
 
     def _begin(self, number: int, timeout: float, attempts: int) -> None:
         for prober in self._probers:
