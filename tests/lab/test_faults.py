@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from harness.cli.exits import ExitCode, exit_code
 from harness.clusters.lab.world import LabWorld
+from harness.model.policy import Policy
 from harness.model.result import RunResult
 from harness.model.verdict import Status
 from tests.lab.labs import TWO_PODS, cells, children, measure, scenario
@@ -124,6 +126,74 @@ def test_a_busy_listener_makes_no_verdict(tmp_path: Path, phase: str) -> None:
     assert [
         f"{cell.id}: {cell.reason}" for cell in cells(result).values() if cell.status is not Status.PASSED
     ] == []
+
+
+FLOWS = """
+scenario: flows
+pods:
+  shop/cli: {labels: {app: cli}}
+  shop/srv: {labels: {app: srv}, listen: [8080, 8080/UDP]}
+  shop/other: {labels: {app: other}, listen: [8080, 8080/UDP]}
+steps:
+  - name: open
+    expect: [{from: shop/cli, to: "shop/srv:8080", verdict: allow}]
+  - name: close
+    apply:
+      - apiVersion: networking.k8s.io/v1
+        kind: NetworkPolicy
+        metadata: {name: iso, namespace: shop}
+        spec: {podSelector: {matchLabels: {app: srv}}, policyTypes: [Ingress]}
+    expect: [{from: shop/cli, to: "shop/srv:8080", verdict: deny}]
+    transition:
+      steady: [{from: shop/cli, to: "shop/other:8080"}, {from: shop/cli, to: "shop/other:8080/UDP"}]
+      cut: [{from: shop/cli, to: "shop/srv:8080"}, {from: shop/cli, to: "shop/srv:8080/UDP"}]
+      established: keep
+"""
+
+
+def test_a_busy_listener_breaks_no_flow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stands still while the change is made: what reached it in time has passed, held connections live."""
+    apply = LabWorld.apply
+    timers: list[threading.Timer] = []
+
+    def hold(world: LabWorld, policies: Sequence[Policy]) -> None:
+        listener = max(children(world.pid))
+        os.kill(listener, signal.SIGSTOP)
+        timers.append(threading.Timer(0.8, os.kill, (listener, signal.SIGCONT)))
+        timers[-1].start()
+        apply(world, policies)
+
+    monkeypatch.setattr(LabWorld, "apply", hold)
+    try:
+        (result,) = measure(scenario(FLOWS, tmp_path)).scenarios
+    finally:
+        for timer in timers:
+            timer.join()
+    assert timers
+    assert [f"{cell.id}: {cell.reason}" for cell in result.cells if cell.status is not Status.PASSED] == []
+    assert len(result.cells) == 8
+    assert [step.leaks for step in result.steps] == [0, 0]
+
+
+NO_WAY = """
+scenario: no-way
+pods:
+  shop/cli: {}
+  shop/srv: {labels: {app: srv}, listen: [8080]}
+services:
+  shop/direct: {selector: {app: nobody}, type: Headless, ports: [8080]}
+steps:
+  - name: change
+    label: [{pod: shop/cli, set: {a: b}}]
+    expect: [{from: shop/cli, to: "shop/srv:8080", verdict: allow}]
+    transition: {steady: [{from: shop/cli, to: "service:shop/direct:8080"}]}
+"""
+
+
+def test_a_flow_that_leads_nowhere(tmp_path: Path) -> None:
+    result = measure(scenario(NO_WAY, tmp_path))
+    assert "headless service shop/direct has no pods behind it" in result.scenarios[0].error
+    assert exit_code(result, 2) is ExitCode.INCONCLUSIVE
 
 
 @pytest.mark.parametrize("phase", ["control", "apply", "sweep"])

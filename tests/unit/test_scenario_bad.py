@@ -370,10 +370,10 @@ def test_aliases_cannot_make_a_long_product(tmp_path: Path):
 
     sources = "&s [" + ", ".join(["a/cli"] * 20_000) + "]"
     targets = "[" + ", ".join(["'a/srv:80'"] * 20_000) + "]"
-    begun = time.perf_counter()
+    begun = time.process_time()
     result = loaded(tmp_path, PODS + f"expect: [{{from: {sources}, to: {targets}, verdict: allow}}]\n")
     assert [cell.id for cell in result.scenarios[0].cells] == ["a/cli->a/srv:80/TCP"]
-    assert time.perf_counter() - begun < 4
+    assert time.process_time() - begun < 4
 
 
 @pytest.mark.parametrize("text", ["scenario: s\npods: {a/b: }\n", PODS + GOOD])

@@ -250,7 +250,7 @@ def test_many_cells_of_one_file_are_expanded_fast(tmp_path: Path):
     import time
 
     pods = "".join(f"  n/p{number}: {{listen: 80}}\n" for number in range(60))
-    begun = time.perf_counter()
+    begun = time.process_time()
     scenario = one(tmp_path, f"scenario: s\npods:\n{pods}expect: [{{all: oracle}}]\n")
     assert len(scenario.cells) == 60 * 59
-    assert time.perf_counter() - begun < 2
+    assert time.process_time() - begun < 2

@@ -145,10 +145,10 @@ def bomb(levels: int) -> str:
 
 
 def test_an_alias_bomb_is_refused_at_once():
-    begun = time.perf_counter()
+    begun = time.process_time()
     _, problems = read(bomb(30))
     assert [item.id for item in problems.found] == ["yaml-too-many-nodes"]
-    assert time.perf_counter() - begun < 2
+    assert time.process_time() - begun < 2
 
 
 def test_aliases_cannot_nest_deeper_than_text():
@@ -166,13 +166,13 @@ def test_a_large_file_is_refused_before_it_is_read(tmp_path: Path):
     path = tmp_path / "large.yaml"
     with path.open("wb") as stream:
         stream.truncate(50_000_000)
-    begun = time.perf_counter()
+    begun = time.process_time()
     problems = Problems()
     assert read_file(path, problems) == []
     (found,) = problems.found
     assert found.id == "file-too-large"
     assert "50.0 MB" in found.message
-    assert time.perf_counter() - begun < 0.5
+    assert time.process_time() - begun < 0.5
 
 
 def test_files_that_are_none(tmp_path: Path):
@@ -210,9 +210,9 @@ def test_150_kib_are_read_fast():
     line = '- {from: production/gateway, to: "production/api:8080", verdict: allow, n: %d}\n'
     text = "".join(line % number for number in range(2000))
     assert len(text) > 150 * 1024
-    begun = time.perf_counter()
+    begun = time.process_time()
     documents, _ = read(text)
-    seconds = time.perf_counter() - begun
+    seconds = time.process_time() - begun
     assert isinstance(documents[0].root, SequenceNode)
     assert len(documents[0].root.items) == 2000
     assert seconds < 0.4

@@ -12,8 +12,7 @@ from harness.clusters.lab.enforce import Compiled
 from harness.clusters.lab.link import Processes
 from harness.clusters.lab.open_points import OpenPoints
 from harness.clusters.resolve import Proof, Resolved, Resolver, UnresolvedError
-from harness.clusters.results import TOKEN, Outcomes, sample_outcome, undecided
-from harness.engine.cluster import FlowRecord, Sample
+from harness.clusters.results import TOKEN, Outcomes, undecided
 from harness.model.outcome import Observation, Outcome, OutcomeKind
 from harness.model.probe import Probe
 from harness.model.topology import Topology
@@ -36,9 +35,6 @@ OVERFLOW = "datagrams were lost at the destination, whose buffer was full: this 
 PROOF_TIMEOUT = 2.0
 """Seconds in which a listener must answer from inside its own namespace, where nothing denies."""
 
-FLOW_INTERVAL = 0.01
-"""Seconds between two starts of a flow's probe."""
-
 _MARGIN = 30.0
 
 
@@ -55,6 +51,10 @@ class Sweeper:
         for prober in self._probers:
             prober.send({"op": "hello", "nonce": nonce})
 
+    def number(self) -> int:
+        """A number that no other sweep or flow of this lab has."""
+        return next(self._numbers)
+
     def sweep(
         self,
         probes: Sequence[Probe],
@@ -67,7 +67,7 @@ class Sweeper:
         resolved: dict[int, Resolved] = {}
         found: dict[int, Observation] = {}
         points = OpenPoints(self._keeper, compiled, probes)
-        number = next(self._numbers)
+        number = self.number()
         self._begin(number, timeout, ATTEMPTS)
         specs: list[list[Any]] = []
         resolver = Resolver(topology, addressing)
@@ -88,7 +88,7 @@ class Sweeper:
             left = self._undecided(results, receipts, resolved)
             if not left:
                 break
-            number = next(self._numbers)
+            number = self.number()
             self._begin(number, timeout, ATTEMPTS)
             self._plan(number, [[index, *resolved[index].spec] for index in left], last=True)
             again, arrived = self._gather(number, timeout, resolved)
@@ -184,7 +184,7 @@ class Sweeper:
             return {}
         owners = {leg: resolved[index] for leg, index in enumerate(legs)}
         for _ in range(AGAIN):
-            number = next(self._numbers)
+            number = self.number()
             # Datagrams go out again after half the time, and must not do so before all others went out once.
             self._begin(number, max(timeout, len(specs) / TOUR_RATE), 1)
             for position, prober in enumerate(self._probers):
@@ -247,7 +247,7 @@ class Sweeper:
                 proofs.setdefault(proof, len(proofs))
         if not proofs:
             return {}
-        number = next(self._numbers)
+        number = self.number()
         self._begin(number, PROOF_TIMEOUT, 1)
         self._plan(number, [proof.spec(index) for proof, index in proofs.items()], last=True)
         alive = {result[0]: bool(result[TOKEN]) for result in self._results(PROOF_TIMEOUT)}
@@ -256,49 +256,6 @@ class Sweeper:
         return {
             index: living.issuperset(resolved[index].proofs) for index in doubtful if resolved[index].proofs
         }
-
-    # -- flows -----------------------------------------------------------------------------------------
-
-    def start_flow(
-        self,
-        probes: Sequence[Probe],
-        established: Sequence[Probe],
-        timeout: float,
-        topology: Topology,
-        addressing: Addressing,
-    ) -> tuple[int, float]:
-        """Start flows; returns their number and how many seconds ago they began."""
-        number = next(self._numbers)
-        resolver = Resolver(topology, addressing)
-        specs = [[index, *resolver.resolve(probe).spec] for index, probe in enumerate(probes)]
-        offset = len(probes)
-        held = [[offset + index, *resolver.resolve(probe).spec] for index, probe in enumerate(established)]
-        prober = self._probers[0]
-        prober.send(
-            {
-                "op": "flow",
-                "id": number,
-                "interval": FLOW_INTERVAL,
-                "timeout": timeout,
-                "probes": specs,
-                "established": held,
-            }
-        )
-        return number, float(prober.receive(timeout + _MARGIN)["elapsed"])
-
-    def stop_flow(self, number: int, probes: int) -> tuple[FlowRecord, ...]:
-        """End flows; the records of the probes, then those of the held connections."""
-        prober = self._probers[0]
-        prober.send({"op": "unflow", "id": number})
-        answer = prober.receive(_MARGIN)
-        samples: dict[int, list[Sample]] = {index: [] for index in range(probes)}
-        for index, at, kind, detail, by, token, served_by in answer["samples"]:
-            outcome = sample_outcome(kind, detail, by, token, served_by)
-            samples[index].append(Sample(at, outcome))
-        self._listener.ask({"op": "receipts", "id": number})
-        records = [FlowRecord(tuple(sorted(items, key=lambda item: item.at))) for items in samples.values()]
-        records += [FlowRecord((), before, after) for _, before, after in answer["established"]]
-        return tuple(records)
 
 
 _DATAGRAMS = ("udp", "dns", "host")

@@ -9,12 +9,13 @@ from typing import Any
 from harness.clusters.lab import enforce, evidence, services
 from harness.clusters.lab.addressing import Addressing
 from harness.clusters.lab.dns import make_zone
+from harness.clusters.lab.flows import LabFlows
 from harness.clusters.lab.link import Processes
 from harness.clusters.lab.sweeper import Sweeper
 from harness.clusters.lab.wiring import Wiring
 from harness.clusters.resolve import external_place, node_place
 from harness.dialects.registry import compile_all
-from harness.engine.cluster import ClusterError, FlowRecord, Flows, InForce
+from harness.engine.cluster import ClusterError, Flows, InForce
 from harness.model.builtin import DNS_POD, with_builtins
 from harness.model.outcome import Observation
 from harness.model.policy import Policy, PolicyRef
@@ -184,7 +185,10 @@ class LabWorld:
 
     def start_flows(self, probes: Sequence[Probe], established: Sequence[Probe], timeout: float) -> Flows:
         """See `engine.cluster.World`."""
-        return _LabFlows(self._sweeper, self._topology, self._addressing, probes, established, timeout)
+        number = self._sweeper.number()
+        return LabFlows(
+            self._processes, number, probes, established, timeout, self._topology, self._addressing
+        )
 
     def evidence(self, probe: Probe, timeout: float) -> tuple[str, ...]:
         """Which counters move when the probe is sent once more."""
@@ -212,27 +216,3 @@ class LabWorld:
 def _moved(one: Pod, other: Pod) -> bool:
     """Whether a pod must be built anew: everything but its labels is fixed at its creation."""
     return (one.listeners, one.node, one.host_network) != (other.listeners, other.node, other.host_network)
-
-
-class _LabFlows:
-    """Flows in the prober's process; see `engine.cluster.Flows`."""
-
-    def __init__(
-        self,
-        sweeper: Sweeper,
-        topology: Topology,
-        addressing: Addressing,
-        probes: Sequence[Probe],
-        established: Sequence[Probe],
-        timeout: float,
-    ) -> None:
-        self._sweeper = sweeper
-        self._probes = len(probes)
-        self._number, elapsed = sweeper.start_flow(probes, established, timeout, topology, addressing)
-        self._began = time.monotonic() - elapsed
-
-    def now(self) -> float:
-        return time.monotonic() - self._began
-
-    def stop(self) -> tuple[FlowRecord, ...]:
-        return self._sweeper.stop_flow(self._number, self._probes)
