@@ -12,6 +12,7 @@ from harness.engine.cluster import Cluster, ClusterError, World
 from harness.engine.events import CellJudged, Event, PhaseStarted, StepFinished
 from harness.engine.flows import Moments, judge_transition
 from harness.engine.judge import Judgement, judge, judge_control
+from harness.engine.open_points import named
 from harness.engine.status import decide
 from harness.model.outcome import Observation
 from harness.model.probe import Probe
@@ -215,6 +216,7 @@ class ScenarioRun:
         expected = cell.expectation.on(self._backend.names)
         control = self._controls.get(plan.control_key(cell.probe, step.topology), "not taken")
         found = judge(cell.probe, seen)
+        seen = named(step, cell.probe, seen)
         notes = _notes(seen)
         if control:
             found = Judgement(None, f"control: {control}")

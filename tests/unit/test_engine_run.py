@@ -26,6 +26,7 @@ from harness.model.outcome import Observation
 from harness.model.policy import PolicyRef
 from harness.model.probe import Probe
 from harness.model.result import ScenarioResult
+from harness.model.rules import OPEN_POINTS
 from harness.model.scenario import Scenario, Settings, Transition
 from harness.model.verdict import Expectation, Expected, Known, Status, Verdict
 from tests.unit.kubernetes_worlds import pod, policy, world
@@ -243,6 +244,20 @@ def test_pods_behind_a_service_that_differ_without_policies_are_no_control() -> 
     (found,) = one(scenario(step(cell("n/a -> n/b:80"))), cluster).cells
     assert found.status is Status.ERROR
     assert "the pods behind the service answer differently: one is dead" in found.reason
+
+
+FROM_AGENT = policy("podSelector: {}\ningress: [{from: [{podSelector: {matchLabels: {app: agent}}}]}]")
+
+
+@pytest.mark.parametrize("text", ["n/agent -> n/b:80", "n/a -> n/agent:80"])
+def test_a_pod_with_its_nodes_address_is_an_open_point_that_no_packet_shows(text: str) -> None:
+    places = world(
+        pod("n/a", node="a"), pod("n/b", node="a"), pod("n/agent", node="b", host=True, app="agent")
+    )
+    policies = [FROM_AGENT]
+    found = scenario(step(cell(text), apply=policies, policies=policies, topology=places), topology=places)
+    (seen,) = one(found, ScriptedCluster(features=frozenset({"host-network"}))).cells
+    assert seen.notes == (f"undefined by the specification: {OPEN_POINTS['host-network']}",)
 
 
 def test_a_known_deviation_is_an_expected_failure() -> None:
