@@ -7,6 +7,7 @@ When the master goes away, so do all its processes, and with them every namespac
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import json
 import os
@@ -15,6 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,8 @@ from harness.clusters.lab.places import Places
 from probes.wire import Channel
 
 _FDS_PER_MESSAGE = 200
+_LINK_SECONDS = 30.0
+"""How long new interfaces may take; a kernel without anything else to do needs less than a millisecond."""
 
 
 class Keeper:
@@ -35,6 +39,7 @@ class Keeper:
         self._children = children
         self._netlinks: dict[str, Netlink] = {}
         self._fresh: list[str] = []
+        self._links: list[tuple[str, int]] = []
 
     # -- operations ------------------------------------------------------------------------------------
 
@@ -73,6 +78,7 @@ class Keeper:
         self._netlink(place).veth(name, index, mac, peer, peer_index, peer_mac, self._places.fd(peer_place))
         self._netlink(place).up(index)
         self._netlink(peer_place).up(peer_index)
+        self._links += [(place, index), (peer_place, peer_index)]
 
     def address(self, place: str, index: int, address: str) -> None:
         """Add a host address."""
@@ -123,6 +129,22 @@ class Keeper:
 
     # -- requests --------------------------------------------------------------------------------------
 
+    def _wait_for_links(self) -> None:
+        """Wait until every new interface sends: what is lost before would look like a denial.
+
+        Raises:
+            OSError: One did not come up.
+        """
+        deadline = time.monotonic() + _LINK_SECONDS
+        while self._links:
+            place, index = self._links[-1]
+            if place not in self._netlinks or self._netlinks[place].running(index):
+                self._links.pop()
+            elif time.monotonic() > deadline:
+                raise OSError(errno.ETIMEDOUT, f"interface {index} of {place} did not come up")
+            else:
+                select.select([], [], [], 0.001)
+
     def build(self, operations: list[list[Any]]) -> dict[str, Any]:
         """Carry out operations in order; the first that fails ends it, with its words."""
         known: dict[str, Callable[..., None]] = {
@@ -147,6 +169,10 @@ class Keeper:
                     "op": "failed",
                     "why": f"{name} {' '.join(str(item) for item in arguments[:3])}: {trouble}",
                 }
+        try:
+            self._wait_for_links()
+        except OSError as trouble:
+            return {"op": "failed", "why": str(trouble)}
         self.publish()
         return {"op": "built"}
 

@@ -14,11 +14,14 @@ import socket
 import struct
 
 _REQUEST, _ACK, _EXCL, _CREATE, _REPLACE = 0x1, 0x4, 0x200, 0x400, 0x100
-_NEWLINK, _NEWADDR, _NEWROUTE, _NEWNEIGH = 16, 20, 24, 28
+_NEWLINK, _GETLINK, _NEWADDR, _NEWROUTE, _NEWNEIGH = 16, 18, 20, 24, 28
 _NLMSG_ERROR = 2
 _IFF_UP = 1
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_LINKINFO, _IFLA_NET_NS_FD = 1, 3, 18, 28
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
+_IFLA_OPERSTATE, _OPERATIONAL = 16, 6
+_LINK_HEADER = 32
+"""Bytes before the first attribute of a link: those of the message and of the link itself."""
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
 _NODAD_NOPREFIXROUTE = 0x202
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
@@ -94,6 +97,31 @@ class Netlink:
         self._call(
             _NEWLINK, 0, struct.pack("=BBHiII", 0, 0, 0, index, _IFF_UP, _IFF_UP), f"interface {index} up"
         )
+
+    def running(self, index: int) -> bool:
+        """Whether an interface that was switched on sends packets by now.
+
+        The kernel gets it ready in the background; until then it throws away, without a word, what is sent.
+
+        Raises:
+            NetlinkError: The kernel refused.
+        """
+        body = struct.pack("=BBHiII", 0, 0, 0, index, 0, 0)
+        self._sock.send(
+            struct.pack("=IHHII", 16 + len(body), _GETLINK, _REQUEST, next(self._sequence), 0) + body
+        )
+        answer = self._sock.recv(1 << 16)
+        length, kind = struct.unpack_from("=IH", answer)
+        if kind != _NEWLINK:
+            code = -struct.unpack_from("=i", answer, 16)[0] if kind == _NLMSG_ERROR else errno.EPROTO
+            raise NetlinkError(code, f"interface {index}: {os.strerror(code)}")
+        at = _LINK_HEADER
+        while at < length:
+            size, attribute = struct.unpack_from("=HH", answer, at)
+            if attribute == _IFLA_OPERSTATE:
+                return answer[at + 4] == _OPERATIONAL
+            at += max(4, size + -size % 4)
+        return True
 
     def address(self, index: int, address: str) -> None:
         """Give an interface a host address, usable at once (no duplicate detection).
