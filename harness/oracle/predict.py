@@ -62,7 +62,7 @@ def _worst(predictions: Sequence[Prediction]) -> Prediction:
                 return item
     reasons = tuple(dict.fromkeys(item.reason for item in predictions if item.deciding))
     deciding = _unique(origin for item in predictions for origin in item.deciding)
-    reason = "; ".join(reasons) or predictions[0].reason
+    reason = "; ".join(reasons or dict.fromkeys(item.reason for item in predictions))
     return Prediction(Answer.ALLOW, reason, deciding)
 
 

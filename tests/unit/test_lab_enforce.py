@@ -28,6 +28,7 @@ from harness.model.rules import (
     Stage,
 )
 from harness.model.topology import Protocol
+from harness.scenario.cells import MAX_CELLS
 from tests.unit.kubernetes_worlds import pod, world
 
 TCP, UDP, ICMP = Protocol.TCP, Protocol.UDP, Protocol.ICMP
@@ -362,3 +363,10 @@ def test_braces_are_balanced() -> None:
         depth += {"{": 1, "}": -1}.get(character, 0)
         assert depth >= 0
     assert depth == 0
+
+
+def test_no_sweep_fills_the_notes_of_an_open_point() -> None:
+    """In a full set the rule would not match: the packet would be dropped, and that would be our doing."""
+    found = compiled(stage((["n/a"], [rule(Match(), open_point="ipblock-pod")])))
+    sizes = {int(size) for size in re.findall(r"flags dynamic; size ([0-9]+)", found.script)}
+    assert min(sizes) >= 2 * 2 * MAX_CELLS  # two attempts, two families

@@ -24,8 +24,11 @@ _TYPE = {Family.IPV4: "ipv4_addr", Family.IPV6: "ipv6_addr"}
 _ICMP = {Family.IPV4: "icmp", Family.IPV6: "ipv6-icmp"}
 _PEER = {Direction.INGRESS: "saddr", Direction.EGRESS: "daddr"}
 
-Variants = dict[str, str]
-"""Clauses of a rule by family; a missing family means that the rule cannot match there."""
+_NOTES = 1 << 20
+"""Connections that one open point may note in one sweep; more than the largest matrix has on one node.
+
+When such a set is full, nft takes its rule for one that does not match, and the packet would be dropped.
+"""
 
 
 @dataclass(slots=True)
@@ -88,7 +91,7 @@ class _Writer:
             kind = f"{_TYPE[family]} . inet_service . {_TYPE[family]}"
         if name not in self.open_sets:
             self.open_sets[name] = point
-            self.lines.append(f"set {name} {{ type {kind}; flags dynamic; size 65535; }}")
+            self.lines.append(f"set {name} {{ type {kind}; flags dynamic; size {_NOTES}; }}")
         return f"update @{name} {{ {key} }} "
 
 
