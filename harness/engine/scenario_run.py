@@ -20,7 +20,7 @@ from harness.model.result import Backend, CellResult, ScenarioResult, StepResult
 from harness.model.rules import OPEN_POINTS
 from harness.model.scenario import Cell, Scenario, Step
 from harness.model.topology import Topology
-from harness.model.verdict import Expected, Status
+from harness.model.verdict import Expected, Status, Verdict
 from harness.oracle import predict
 
 EVIDENCE_CELLS = 25
@@ -153,12 +153,36 @@ class ScenarioRun:
             moments = Moments(change_began, accepted, flows.now())
             results, leaks = judge_transition(transition, flows.stop(), moments)
             results = tuple(self._under_control(item, before) for item in results)
+            results = self._proven(world, transition.cut, results)
         self._phase("sweep", step.name, len(step.cells))
         judged = self._sweep(world, step)
         cells = self._with_evidence(world, step, (*judged, *results))
         for cell in cells:
             self._emit(CellJudged(self._scenario, step.name, cell))
         return StepResult(step.name, cells, in_force, settled.by, leaks, time.monotonic() - began)
+
+    def _proven(
+        self, world: World, cut: tuple[Cell, ...], results: tuple[CellResult, ...]
+    ) -> tuple[CellResult, ...]:
+        """A flow that stopped was cut only if the network still denies it and its listener is alive."""
+        stopped = [
+            index
+            for index, item in enumerate(results)
+            if item.status is Status.PASSED and item.expected is Expected.DENY and item.cell in cut
+        ]
+        seen = world.sweep(_probes(results[index].cell for index in stopped), self._timeout(world))
+        found = list(results)
+        for index, observation in zip(stopped, seen, strict=True):
+            judged = judge(found[index].cell.probe, observation)
+            if judged.verdict is None:
+                reason = f"the flow stopped, but that proves nothing: {judged.reason}"
+                found[index] = replace(found[index], status=Status.ERROR, verdict=None, reason=reason)
+            elif judged.verdict is Verdict.ALLOW and not found[index].id.endswith("~established"):
+                reason = "passes again after the change was in force"
+                found[index] = replace(
+                    found[index], status=Status.FAILED, verdict=Verdict.ALLOW, reason=reason
+                )
+        return tuple(found)
 
     def _change(self, world: World, step: Step, before: Topology) -> None:
         """The changes of a step, in the order of design section 3."""

@@ -123,8 +123,10 @@ class RunResult:
         """How many cells have `status`; a scenario skipped or broken as a whole counts its cells so."""
         total = 0
         for result in self.scenarios:
-            if result.steps:
-                total += sum(cell.status is status for cell in result.cells)
-            elif (result.skipped and status is Status.SKIPPED) or (result.error and status is Status.ERROR):
+            total += sum(cell.status is status for cell in result.cells)
+            if result.error and status is Status.ERROR:
+                # What was not measured any more; one at least, since the scenario itself is broken.
+                total += max(1, len(result.scenario.cells) - len(result.cells))
+            elif result.skipped and status is Status.SKIPPED:
                 total += max(1, len(result.scenario.cells))
         return total

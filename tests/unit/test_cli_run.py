@@ -216,9 +216,9 @@ def test_all_errors_of_the_files_are_shown_and_no_packet_is_sent(run: Run, tmp_p
 @pytest.mark.parametrize(
     ("args", "text"),
     [
-        (["--cluster", "kind"], "this version has `lab` and `lab?as=generic`"),
+        (["--cluster", "kind"], "this version has `lab`, `lab?as=generic`, `context:NAME`"),
         (["--cluster", "lab?as=cilium"], "unknown personality 'cilium'"),
-        (["--cluster", "context:x"], "unknown cluster 'context:x'"),
+        (["--cluster", "context:"], "cluster 'context:' names nothing"),
         (["--cluster", "lab?speed=9"], "the lab has no setting 'speed'"),
         (["--report", "html:x"], "this version writes junit, json"),
         (["--report", "junit:scenarios/shop.yaml/x"], "cannot write the junit report"),

@@ -372,7 +372,10 @@ FLOWS = Transition(steady=(cell("n/a -> n/b:80"),), cut=(cell("n/c -> n/a:80"),)
 
 
 def test_flows_run_around_the_change_and_end_before_the_sweep() -> None:
-    cluster = ScriptedCluster(records=(STEADY, CUT, FlowRecord((), True, False)))
+    cluster = ScriptedCluster(
+        lambda probe, sweep: DROPPED if sweep and probe.id == CA else ALLOWED,
+        records=(STEADY, CUT, FlowRecord((), True, False)),
+    )
     result = one(
         scenario(step(cell("n/b -> n/a:80"), apply=[DENY_ALL], policies=[DENY_ALL], transition=FLOWS)),
         cluster,
@@ -387,6 +390,7 @@ def test_flows_run_around_the_change_and_end_before_the_sweep() -> None:
         ("in_force",),
         ("flows.now", 3),
         ("flows.stop",),
+        ("sweep", CA, CA),  # what stopped must be denied, by a live listener's word
         ("sweep", BA),
         ("close",),
     ]
@@ -396,6 +400,29 @@ def test_flows_run_around_the_change_and_end_before_the_sweep() -> None:
         (f"{CA}~cut", Status.PASSED),
         (f"{CA}~established", Status.PASSED),
     ]
+
+
+@pytest.mark.parametrize(
+    ("later", "status", "reason"),
+    [
+        (DEAD, Status.ERROR, "the flow stopped, but that proves nothing"),
+        (ALLOWED, Status.FAILED, "passes again after the change was in force"),
+    ],
+)
+def test_a_flow_that_stopped_was_cut_only_if_it_is_denied(
+    later: Observation, status: Status, reason: str
+) -> None:
+    cluster = ScriptedCluster(
+        lambda probe, sweep: later if sweep and probe.id == CA else ALLOWED,
+        records=(STEADY, CUT, FlowRecord((), True, False)),
+    )
+    result = one(
+        scenario(step(cell("n/b -> n/a:80"), apply=[DENY_ALL], policies=[DENY_ALL], transition=FLOWS)),
+        cluster,
+    )
+    (found,) = (item for item in result.cells if item.id == f"{CA}~cut")
+    assert found.status is status
+    assert reason in found.reason
 
 
 def test_a_flow_without_a_control_is_an_error() -> None:
