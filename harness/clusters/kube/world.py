@@ -45,6 +45,8 @@ class KubeWorld:
         self._cni = cni
         self._run = run
         self._addresses = addresses
+        # The cluster's DNS is no pod of ours: its service's address stands for both.
+        addresses.pods[DNS_POD] = addresses.services[DNS_POD] = addresses.dns
         self._objects = Objects(api, run, options)
         self._fleet = Fleet(api, run)
         self._canary = Canary(api, self._objects, self._fleet, name, run)
