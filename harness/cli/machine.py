@@ -10,7 +10,7 @@ import click
 
 from harness.cli import options
 from harness.cli.app import Command, State, cli
-from harness.cli.exits import ExitCode
+from harness.cli.exits import CliError, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,17 +32,42 @@ def schema() -> int:
 
 
 @cli.command(short_help="Remove the worlds that runs left behind.")
-def cleanup() -> int:
-    """Remove the worlds that runs left behind, by --keep or because they were killed."""
-    from harness.clusters.lab.kept import cleanup as clean_up
+@click.option(
+    "--cluster",
+    default="lab",
+    show_default=True,
+    metavar="SPEC",
+    help="Where to look: lab, context:NAME or kubeconfig:PATH.",
+)
+def cleanup(cluster: str) -> int:
+    """Remove the worlds that runs left behind, by --keep or because they were killed.
+
+    On a Kubernetes cluster that is whatever carries the label netcheck.dev/run, other people's runs included.
+    """
     from harness.report.text import count
     from harness.source.render import printable
 
-    removed = clean_up()
+    removed = _clean_up(cluster)
     for name in removed:
         click.echo(f"removed {printable(name)}")
     click.echo(count(len(removed), "world") + " removed" if removed else "nothing to remove")
     return ExitCode.OK
+
+
+def _clean_up(cluster: str) -> list[str]:
+    from harness.cli.clusters import connect, parse_spec
+
+    if parse_spec(cluster) is not None:
+        from harness.clusters.lab.kept import cleanup as end_labs
+
+        return end_labs()
+    from harness.clusters.kube.cluster import cleanup as end_worlds
+    from harness.engine.cluster import ClusterError
+
+    try:
+        return end_worlds(connect(cluster))
+    except ClusterError as trouble:
+        raise CliError(str(trouble), trouble.advice, ExitCode.INCONCLUSIVE) from trouble
 
 
 @cli.command(cls=Command, tolerant=True, short_help="What this machine can do, and what it lacks.")

@@ -34,7 +34,7 @@ DEFAULT_CLUSTER = "lab"
     default=DEFAULT_CLUSTER,
     show_default=True,
     metavar="SPEC",
-    help="Where the packets flow: lab, or lab?as=generic.",
+    help="Where the packets flow: lab, context:NAME or kubeconfig:PATH.",
 )
 @options.selection_options
 @click.option(
