@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.clusters.kube.api import Api, ApiError
 from harness.clusters.kube.cni import Cni
-from harness.cni.cilium import Cilium
+from harness.cni.cilium.driver import Cilium
 from harness.cni.plain import Plain
 
 _DAEMONS = {

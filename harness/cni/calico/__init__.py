@@ -1,0 +1,1 @@
+"""Calico: what an installed one can say of itself, and how one is installed."""

@@ -1,0 +1,1 @@
+"""Cilium: what an installed one can say of itself (`driver.py`), and how one is installed."""

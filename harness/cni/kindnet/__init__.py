@@ -1,0 +1,1 @@
+"""kindnet, the pod network that kind brings along."""
