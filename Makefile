@@ -7,16 +7,19 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint type format setup system check bench clean
+.PHONY: help run test test-cluster lint type format setup system check bench clean
 
 help:  # This list
-	@awk -F ':.*# ' '/^[a-z-]+:.*# / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*# ' '/^[a-z-]+:.*# / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: setup  # Set everything up and run the shipped scenarios on the lab (ARGS="scenarios/tutorial -v")
 	$(BIN)/netcheck run $(ARGS)
 
 test: setup  # Set everything up and run the tests (ARGS="-k judge")
 	$(BIN)/pytest $(ARGS)
+
+test-cluster: setup  # Run the tests that need real clusters (ARGS="-k kubeconfig"; see bin/test-cluster)
+	@bin/test-cluster $(ARGS)
 
 lint: setup  # Look for mistakes with ruff
 	$(BIN)/ruff check .
