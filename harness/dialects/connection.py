@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
-from enum import StrEnum
 
+from harness.model.prediction import Answer
 from harness.model.probe import SourceKind
 from harness.model.rules import Direction, Origin
 from harness.model.topology import Family, Protocol
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-
-class Answer(StrEnum):
-    """What paper can say; `undefined` = the specification leaves it open, or the files do not tell."""
-
-    ALLOW = "allow"
-    DENY = "deny"
-    UNDEFINED = "undefined"
 
 
 @dataclass(frozen=True, slots=True)

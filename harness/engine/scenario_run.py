@@ -14,10 +14,11 @@ from harness.engine.flows import Moments, judge_transition
 from harness.engine.judge import Judgement, judge, judge_control
 from harness.engine.open_points import named
 from harness.engine.status import decide
+from harness.engine.three_way import weigh
 from harness.model.outcome import Observation
+from harness.model.prediction import Predicted
 from harness.model.probe import Probe
 from harness.model.result import Backend, CellResult, ScenarioResult, StepResult
-from harness.model.rules import OPEN_POINTS
 from harness.model.scenario import Cell, Scenario, Step
 from harness.model.topology import Topology
 from harness.model.verdict import Expected, Status, Verdict
@@ -156,7 +157,8 @@ class ScenarioRun:
             results = self._proven(world, transition.cut, results)
         self._phase("sweep", step.name, len(step.cells))
         judged = self._sweep(world, step)
-        cells = self._with_evidence(world, step, (*judged, *results))
+        weighed = tuple(self._predicted(step, item) for item in (*judged, *results))
+        cells = self._with_evidence(world, step, weighed)
         for cell in cells:
             self._emit(CellJudged(self._scenario, step.name, cell))
         return StepResult(step.name, cells, in_force, settled.by, leaks, time.monotonic() - began)
@@ -263,12 +265,20 @@ class ScenarioRun:
             cell.id, cell, outcome.status, outcome.expected, found.verdict, seen, outcome.reason, notes=notes
         )
 
+    def _predicted(self, step: Step, result: CellResult) -> CellResult:
+        """The third answer; a transition's flow is judged by when it stops, so only its rules are of use."""
+        found = predict(step.topology, step.policies, result.cell.probe)
+        predicted = Predicted(found.verdict, found.reason, found.deciding)
+        if result.id != result.cell.id:
+            return replace(result, predicted=predicted)
+        return weigh(result, predicted, self._backend)
+
     # -- evidence --------------------------------------------------------------------------------------
 
     def _with_evidence(
         self, world: World, step: Step, results: tuple[CellResult, ...]
     ) -> tuple[CellResult, ...]:
-        """Which rule decided, for every failed cell, while the policies still stand.
+        """What the cluster knows of every failed cell, while the policies still stand.
 
         Verdicts outlive their evidence: neither an interruption nor a cluster in trouble takes them back.
         """
@@ -281,13 +291,10 @@ class ScenarioRun:
             if self._stop.is_set():
                 break
             probe = found[index].cell.probe
-            lines = _on_paper(step, probe)
             try:
-                lines += world.evidence(probe, EVIDENCE_TIMEOUT)
+                found[index] = replace(found[index], evidence=world.evidence(probe, EVIDENCE_TIMEOUT))
             except ClusterError as trouble:
                 self._broken = trouble
-            found[index] = replace(found[index], evidence=tuple(lines))
-            if self._broken is not None:
                 break
         return tuple(found)
 
@@ -298,18 +305,6 @@ def _probes(cells: Iterable[Cell]) -> tuple[Probe, ...]:
 
 def _notes(seen: Observation) -> tuple[str, ...]:
     return (f"undefined by the specification: {seen.open_point}",) if seen.open_point else ()
-
-
-def _on_paper(step: Step, probe: Probe) -> list[str]:
-    """What the policies say of the probe, with the rule that decides."""
-    prediction = predict(step.topology, step.policies, probe)
-    deciding = ", ".join(str(origin) for origin in prediction.deciding)
-    text = f"by the policies: {prediction.verdict}"
-    if prediction.open_point:
-        text += f" ({OPEN_POINTS[prediction.open_point]})"
-    elif prediction.reason:
-        text += f", {prediction.reason}"
-    return [f"{text} [{deciding}]" if deciding else text]
 
 
 __all__ = ["EVIDENCE_CELLS", "Expected", "InterruptedRunError", "ScenarioRun"]

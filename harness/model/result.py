@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from harness.model.outcome import Observation
+from harness.model.prediction import Finding, Predicted
 from harness.model.scenario import Cell, Scenario
 from harness.model.verdict import Expected, Status, Verdict
 
@@ -38,6 +39,10 @@ class CellResult:
         control: What the control saw; empty when it connected.
         evidence: Deciding rule, counters that moved, …; one line each.
         notes: What a reader should know even of a pass, such as `undefined by the specification: …`.
+        predicted: What the policies say on paper; None where paper has no say (flows of a transition).
+        finding: Which of expected, predicted and observed stands against the other two; None when they
+            agree, or when nothing follows.
+        finding_text: The same as one sentence, with the deciding rule.
     """
 
     id: str
@@ -50,6 +55,9 @@ class CellResult:
     control: str = ""
     evidence: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    predicted: Predicted | None = None
+    finding: Finding | None = None
+    finding_text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

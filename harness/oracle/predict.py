@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from harness.dialects.connection import Answer, Connection, End, Ruling
+from harness.dialects.connection import Connection, End, Ruling
 from harness.dialects.registry import DIALECTS
 from harness.model.builtin import DNS_POD, with_builtins
 from harness.model.policy import Policy
+from harness.model.prediction import Answer
 from harness.model.probe import Probe, SourceKind
 from harness.model.rules import OPEN_POINTS, Direction, Origin
 from harness.model.topology import Topology

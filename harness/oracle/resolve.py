@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.dialects.connection import Answer
+from harness.model.prediction import Answer
 from harness.model.scenario import Cell, Scenario, Step
 from harness.model.verdict import Expected
 from harness.oracle.predict import predict

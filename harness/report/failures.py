@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.model.outcome import Observation
+from harness.model.prediction import Predicted
 from harness.model.result import Backend, CellResult
 from harness.model.scenario import Scenario
 from harness.model.verdict import Status
@@ -56,6 +57,13 @@ def _difference(result: CellResult) -> str:
     return f"expected {result.expected}, observed {result.verdict}"
 
 
+def predicted_text(predicted: Predicted) -> str:
+    """What the policies say on paper, and the rules that decide."""
+    deciding = ", ".join(str(origin) for origin in predicted.deciding)
+    text = f"{predicted.verdict}, {predicted.reason}" if predicted.reason else str(predicted.verdict)
+    return f"{text} [{deciding}]" if deciding else text
+
+
 def outcome_text(observation: Observation) -> str:
     """What the prober saw, with who answered and how often it tried."""
     text = str(observation.outcome)
@@ -82,6 +90,8 @@ def details(scenario: Scenario, step: str, result: CellResult, backend: Backend)
         yield "reason", headline(result)
     else:
         yield "expected", str(result.expected)
+        if result.predicted is not None:
+            yield "predicted", predicted_text(result.predicted)
         if result.verdict is not None:
             yield "observed", str(result.verdict)
     if result.observation is not None:
@@ -89,6 +99,8 @@ def details(scenario: Scenario, step: str, result: CellResult, backend: Backend)
         yield "receipt", receipt_text(result.observation)
     if result.status is not Status.ERROR and result.reason not in ("", _difference(result)):
         yield "reason", result.reason
+    if result.finding_text:
+        yield "finding", result.finding_text
     if result.control:
         yield "control", result.control
     for text in result.evidence:

@@ -7,8 +7,10 @@ from typing import Any
 
 from harness.model.outcome import Observation, Outcome, OutcomeKind
 from harness.model.policy import Policy, PolicyRef
+from harness.model.prediction import Answer, Finding, Predicted
 from harness.model.probe import DnsQuery, HttpRequest, Probe, Request, Source, SourceKind, Target, TargetKind
 from harness.model.result import Backend, CellResult
+from harness.model.rules import Origin
 from harness.model.scenario import Cell, Relabel, Settings, Step, Transition
 from harness.model.topology import Family, Protocol, Topology
 from harness.model.verdict import Expectation, Expected, Known, Status, Verdict
@@ -177,6 +179,9 @@ def result_out(result: CellResult) -> Json:
         "control": result.control,
         "evidence": list(result.evidence),
         "notes": list(result.notes),
+        "predicted": None if result.predicted is None else _predicted_out(result.predicted),
+        "finding": None if result.finding is None else str(result.finding),
+        "finding_text": result.finding_text,
         "observation": None if result.observation is None else _observation_out(result.observation),
         "cell": cell_out(result.cell),
     }
@@ -195,6 +200,35 @@ def result_in(data: In) -> CellResult:
         control=data["control"],
         evidence=tuple(data["evidence"]),
         notes=tuple(data["notes"]),
+        predicted=None if data["predicted"] is None else _predicted_in(data["predicted"]),
+        finding=None if data["finding"] is None else Finding(data["finding"]),
+        finding_text=data["finding_text"],
+    )
+
+
+def _predicted_out(predicted: Predicted) -> Json:
+    return {
+        "verdict": str(predicted.verdict),
+        "reason": predicted.reason,
+        "deciding": [
+            {
+                "policy": origin.policy,
+                "rule": origin.rule,
+                "place": None if origin.place is None else place_out(origin.place),
+            }
+            for origin in predicted.deciding
+        ],
+    }
+
+
+def _predicted_in(data: In) -> Predicted:
+    return Predicted(
+        Answer(data["verdict"]),
+        data["reason"],
+        tuple(
+            Origin(item["policy"], item["rule"], None if item["place"] is None else place_in(item["place"]))
+            for item in data["deciding"]
+        ),
     )
 
 

@@ -90,8 +90,8 @@ def _case(scenario: Scenario, step: str, cell: CellResult, backend: Backend) -> 
         case.add_error_info(message, text, "not-measured")
     elif cell.status in (Status.SKIPPED, Status.XFAILED):
         case.add_skipped_info(message, text)
-    elif cell.notes:
-        case.stdout = "\n".join(printable(note) for note in cell.notes)
+    elif cell.notes or cell.finding_text:
+        case.stdout = "\n".join(printable(text) for text in (*cell.notes, cell.finding_text) if text)
     return case
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from harness.model.prediction import Finding
 from harness.model.result import Backend, CellResult, RunResult, ScenarioResult, StepResult
 from harness.model.scenario import Scenario
 from harness.model.verdict import Status
@@ -164,7 +165,7 @@ def _remarks(step: StepResult) -> list[Line]:
     for cell in step.cells:
         if cell.status in (Status.FAILED, Status.ERROR):
             continue
-        texts = list(cell.notes)
+        texts = [*cell.notes, cell.finding_text] if cell.finding_text else list(cell.notes)
         if cell.status in (Status.XFAILED, Status.SKIPPED):
             texts.insert(0, headline(cell))
         lines += [line((f"  {'note':<{_LABEL}}", "dim"), (cell.id, "bold"), f" {text}") for text in texts]
@@ -198,6 +199,15 @@ def render_summary(result: RunResult, style: Style, planned: int = 0) -> list[Li
     broken = sum(bool(item.error and item.steps) for item in result.scenarios)
     if broken and not result.interrupted:
         lines.append(line((f"{count(broken, 'scenario')} broken off", "error"), " by an error"))
+    doubted = sum(
+        cell.finding is Finding.ORACLE and cell.status is Status.PASSED
+        for item in result.scenarios
+        for cell in item.cells
+    )
+    if doubted and not style.quiet:
+        lines.append(
+            line((f"{count(doubted, 'cell')} passed against the oracle's prediction", "skip"), ": see -v")
+        )
     if planned > len(result.scenarios):
         missing = count(planned - len(result.scenarios), "scenario")
         lines.append(line((f"{missing} not begun", "error")))

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from harness.clusters.lab.world import LabWorld
-from harness.dialects.connection import Answer
 from harness.dialects.registry import parse_manifest
 from harness.engine.judge import judge
 from harness.model.builtin import with_builtins
 from harness.model.policy import Policy
+from harness.model.prediction import Answer
 from harness.model.probe import Probe, Source, SourceKind, Target, TargetKind
 from harness.model.scenario import Scenario
 from harness.model.topology import Family, Protocol

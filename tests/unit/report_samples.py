@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from harness.model.outcome import Observation, Outcome, OutcomeKind
+from harness.model.prediction import Answer, Finding, Predicted
 from harness.model.probe import DnsQuery, HttpRequest, Probe, Request, Source, SourceKind, Target, TargetKind
 from harness.model.result import Backend, CellResult, RunResult, ScenarioResult, StepResult
+from harness.model.rules import Origin
 from harness.model.scenario import Cell, Scenario, Step
 from harness.model.topology import Family, Protocol, Topology
 from harness.model.verdict import Expectation, Expected, Known, Status, Verdict
@@ -85,6 +87,7 @@ def run(*scenarios: ScenarioResult, **more: object) -> RunResult:
     return RunResult("r1a2b3", "2026-03-01T12:00:00Z", LAB, scenarios, **values)  # type: ignore[arg-type]
 
 
+RULE = Origin("NetworkPolicy production/api-policy", "ingress[0]", Place("policies/api.yaml", 14, 5))
 A, X, D = Expected.ALLOW, Expected.DENY, Expected.DROP
 
 
@@ -113,10 +116,10 @@ def failing() -> ScenarioResult:
                 judged(
                     cell("production/db", "production/api", X, 22),
                     Status.FAILED,
-                    evidence=(
-                        "allowed by NetworkPolicy production/api-policy ingress[0] at policies/api.yaml:14",
-                        "nft counter of that rule: 1 packet",
-                    ),
+                    evidence=("nft counter of that rule: 1 packet",),
+                    predicted=Predicted(Answer.ALLOW, "a rule allows it", (RULE,)),
+                    finding=Finding.EXPECTATION,
+                    finding_text=f"the expectation looks wrong: {RULE} decides",
                 ),
                 judged(
                     cell("production/gateway", "production/db", A, 23, port=5432),

@@ -24,6 +24,7 @@ from harness.engine.run import run
 from harness.engine.scenario_run import EVIDENCE_CELLS
 from harness.model.outcome import Observation
 from harness.model.policy import PolicyRef
+from harness.model.prediction import Answer, Finding
 from harness.model.probe import Probe
 from harness.model.result import ScenarioResult
 from harness.model.rules import OPEN_POINTS
@@ -268,13 +269,15 @@ def test_a_known_deviation_is_an_expected_failure() -> None:
     assert all(call[0] != "evidence" for call in cluster.log)
 
 
-def test_evidence_comes_from_paper_and_from_the_cluster() -> None:
+def test_paper_and_evidence_stand_beside_each_other() -> None:
     cluster = ScriptedCluster(after_change(ALLOWED))
     found = scenario(step(cell("n/a -> n/b:80", Expected.DENY), apply=[DENY_ALL], policies=[DENY_ALL]))
     (failed,) = one(found, cluster).cells
-    assert failed.evidence[0].startswith("by the policies: deny")
-    assert "NetworkPolicy n/p" in failed.evidence[0]
-    assert failed.evidence[1:] == ("a counter moved",)
+    assert failed.evidence == ("a counter moved",)
+    assert failed.predicted is not None
+    assert failed.predicted.verdict is Answer.DENY
+    assert "NetworkPolicy n/p" in failed.predicted.rules
+    assert failed.finding is Finding.CLUSTER
 
 
 def test_evidence_is_gathered_for_the_first_failed_cells_only() -> None:
@@ -500,9 +503,8 @@ def test_the_cells_of_a_step_survive_trouble_with_their_evidence() -> None:
     found = scenario(step(cell("n/a -> n/b:80", Expected.DENY), cell("n/b -> n/a:80", Expected.DENY)))
     result = one(found, ScriptedCluster(on=raise_on("evidence")))
     assert [item.status for item in result.cells] == [Status.FAILED, Status.FAILED]
-    (on_paper,) = result.cells[0].evidence
-    assert on_paper.startswith("by the policies: allow")
-    assert result.cells[1].evidence == ()
+    assert [item.evidence for item in result.cells] == [(), ()]
+    assert all(item.predicted and item.predicted.verdict is Answer.ALLOW for item in result.cells)
 
 
 def test_trouble_in_one_scenario_leaves_the_next_alone() -> None:

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness.dialects.connection import Answer
 from harness.dialects.kubernetes.evaluate import evaluate
+from harness.model.prediction import Answer
 from harness.model.rules import Direction
 from harness.model.topology import Family, Topology
 from tests.unit.kubernetes_worlds import connection, pod, policy, world

@@ -9,12 +9,13 @@ from dataclasses import replace
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.dialects.connection import Answer, Connection, End, Ruling
+from harness.dialects.connection import Connection, End, Ruling
 from harness.dialects.kubernetes.compile import compile_policies
 from harness.dialects.kubernetes.evaluate import evaluate
 from harness.dialects.kubernetes.selectors import LabelSelector
 from harness.dialects.kubernetes.types import NetworkPolicy, PodPeer, PolicyRule
 from harness.model.policy import Policy
+from harness.model.prediction import Answer
 from harness.model.probe import SourceKind
 from harness.model.rules import Action, Block, Direction, Match, Ports, Reach, Stage
 from harness.model.topology import Family, Topology

@@ -3,9 +3,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness.dialects.connection import Answer
 from harness.model.builtin import with_builtins
 from harness.model.policy import Policy
+from harness.model.prediction import Answer
 from harness.model.probe import DnsQuery, HttpRequest, Probe, Target, TargetKind
 from harness.model.rules import Direction
 from harness.model.scenario import Cell, Scenario, Step, Transition

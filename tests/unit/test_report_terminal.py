@@ -65,8 +65,8 @@ def test_interrupted_says_how_much_was_measured() -> None:
 def test_failure_tells_everything_in_the_promised_order() -> None:
     text = text_of(samples.run(samples.failing()))
     labels = re.findall(r"^    ([a-z]+) ", text.split("FAILED shop::expect::production/db")[1], re.M)
-    assert labels[:7] == ["expected", "observed", "outcome", "receipt", "evidence", "evidence", "place"]
-    assert labels[7] == "rerun"
+    assert labels[:5] == ["expected", "predicted", "observed", "outcome", "receipt"]
+    assert labels[5:9] == ["finding", "evidence", "place", "rerun"]
 
 
 def test_a_reason_that_says_nothing_new_is_left_out() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.dialects.connection import Answer
+from harness.model.prediction import Answer
 from harness.model.scenario import Cell, Scenario, Step
 from harness.model.verdict import Expected
 from harness.oracle.predict import predict

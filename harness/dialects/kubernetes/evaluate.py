@@ -9,7 +9,7 @@ import ipaddress
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.dialects.connection import Answer, Connection, End, Ruling
+from harness.dialects.connection import Connection, End, Ruling
 from harness.dialects.kubernetes.types import (
     BlockPeer,
     IpBlock,
@@ -19,6 +19,7 @@ from harness.dialects.kubernetes.types import (
     PolicyRule,
 )
 from harness.model.policy import Policy
+from harness.model.prediction import Answer
 from harness.model.probe import SourceKind
 from harness.model.rules import OPEN_POINTS, Direction, Network, Origin
 from harness.model.topology import Family, Pod, Protocol, Topology
