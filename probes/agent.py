@@ -17,8 +17,8 @@ import time
 from typing import Any
 
 from probes import wire
-from probes.client import FIRST_PORT, PORTS, Prober, Sweep, raise_open_files
-from probes.flows import Flow
+from probes.client import FIRST_PORT, PORTS, Prober, raise_open_files
+from probes.desk import Desk
 from probes.server import Server
 
 CHUNK = 500
@@ -88,7 +88,7 @@ class Pipes:
         self.source = source
         self.closed = False
         self._sink = sink
-        self._in = bytearray()
+        self._in = wire.Lines()
         os.set_blocking(source, False)
 
     def receive(self) -> list[dict[str, Any]]:
@@ -101,16 +101,12 @@ class Pipes:
             if not data:
                 self.closed = True
                 break
-            self._in += data
-        if b"\n" not in self._in:
-            return []
-        *lines, rest = bytes(self._in).split(b"\n")
-        self._in = bytearray(rest)
-        return [json.loads(line) for line in lines if line]
+            self._in.feed(data)
+        return self._in.take()
 
     def send(self, message: dict[str, Any]) -> None:
         """Write one line; waits while the other side reads."""
-        data = json.dumps(message, separators=(",", ":")).encode() + b"\n"
+        data = wire.encode(message)
         while data:
             try:
                 data = data[os.write(self._sink, data) :]
@@ -124,51 +120,29 @@ class Probe:
     def __init__(self, identity: str, pipes: Pipes) -> None:
         self._identity = identity
         self._pipes = pipes
-        self._nonce = ""
         # A stream that broke used ports a moment ago: begin anywhere, so that none is met again soon.
         begin = FIRST_PORT + int.from_bytes(os.urandom(2), "big") % PORTS
         self._prober = Prober(lambda source: None, raise_open_files(), FIRST_PORT, PORTS)
         self._prober.begin_ports(begin)
-        self._sweeps: dict[int, Sweep] = {}
-        self._flows: dict[int, Flow] = {}
         self._prober.add(pipes.source, self)
+        self._desk = Desk(self._prober, pipes.send, CHUNK)
 
     def run(self) -> None:
         """Serve until the stream ends."""
         self._pipes.send({"op": "ready", "identity": self._identity, "python": sys.version.split()[0]})
         while not self._pipes.closed:
             self._prober.turn()
-            self._report()
+            self._desk.report()
 
     def ready(self, prober: Prober, events: int) -> None:
         """Carry out what came in."""
         for message in self._pipes.receive():
-            self._command(message)
-
-    def _command(self, message: dict[str, Any]) -> None:
-        name = message["op"]
-        if name == "hello":
-            self._nonce = message["nonce"]
-        elif name == "sweep":
-            self._sweeps[message["id"]] = Sweep(
-                self._nonce, message["id"], message["timeout"], message["attempts"]
-            )
-        elif name == "probes":
-            sweep = self._sweeps[message["id"]]
-            self._prober.submit(sweep.flights(message["probes"]))
-            sweep.whole = bool(message["last"])
-        elif name == "receipts":
-            self._pipes.send(self._receipts(message))
-        elif name == "await":
-            self._pipes.send(self._await(float(message["seconds"])))
-        elif name == "flow":
-            flow = Flow(self._nonce, message["id"], message["interval"], message["timeout"])
-            self._flows[flow.number] = flow
-            flow.begin(self._prober, message["probes"], message["established"])
-        elif name == "unflow":
-            self._flows[message["id"]].stop(self._prober)
-        else:
-            self._pipes.send({"op": "failed", "why": f"unknown request {name!r}"})
+            if message["op"] == "receipts":
+                self._pipes.send(self._receipts(message))
+            elif message["op"] == "await":
+                self._pipes.send(self._await(float(message["seconds"])))
+            else:
+                self._desk.command(message)
 
     def _await(self, seconds: float) -> dict[str, Any]:
         """Wait until the listening process answers, which it does once its ports are open."""
@@ -192,26 +166,6 @@ class Probe:
         except (OSError, ValueError) as trouble:
             return {"op": "failed", "why": f"the listening process does not answer: {trouble}"}
         return answer
-
-    def _report(self) -> None:
-        for sweep in list(self._sweeps.values()):
-            done = sweep.whole and sweep.left == 0
-            if not done and len(sweep.results) < CHUNK:
-                continue
-            if done:
-                del self._sweeps[sweep.number]
-            self._pipes.send({"op": "results", "id": sweep.number, "results": sweep.take(), "done": done})
-        for flow in list(self._flows.values()):
-            if flow.alive and not flow.announced and flow.ready:
-                flow.announced = True
-                elapsed = time.monotonic() - flow.began
-                self._pipes.send({"op": "flowing", "id": flow.number, "elapsed": elapsed})
-            if flow.finished:
-                del self._flows[flow.number]
-                held = [[item.index, bool(item.before), item.after] for item in flow.held]
-                self._pipes.send(
-                    {"op": "flowed", "id": flow.number, "samples": flow.samples, "established": held}
-                )
 
 
 def main(arguments: list[str]) -> int:

@@ -13,7 +13,8 @@ from collections import deque
 from typing import Any, Callable, Protocol
 
 from probes import wire
-from probes.flights import Flight, make_flight
+from probes.flights import Flight
+from probes.kinds import make_flight
 
 LAUNCHES = 128
 """Probes started between two looks at the answers; small enough that answers never pile up."""
@@ -191,8 +192,11 @@ class Prober:
             ],
         )
 
-    def hand_over(self, flight: Flight, follower: Flight) -> None:
-        """One flight ends and another goes on in its place."""
+    def hand_over(self, flight: Flight, spec: list[Any], lookup: str) -> None:
+        """One flight ends and another goes on in its place; `lookup` is what the first found out."""
+        follower = make_flight(spec, flight.sink)
+        follower.lookup = lookup
+        follower.began = flight.began
         self._drop(flight)
         self._queue.appendleft(follower)
 

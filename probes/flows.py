@@ -7,7 +7,8 @@ from typing import Any
 
 from probes import wire
 from probes.client import Prober
-from probes.flights import DatagramFlight, Flight, StreamFlight, make_flight, read_echo
+from probes.flights import DatagramFlight, Flight, StreamFlight, read_echo
+from probes.kinds import make_flight
 
 
 class Flow:

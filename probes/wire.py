@@ -37,6 +37,30 @@ def parse_token(text: str) -> tuple[str, int, int, int] | None:
         return None
 
 
+def encode(message: dict[str, Any]) -> bytes:
+    """A message as one line."""
+    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+
+
+class Lines:
+    """Bytes as they arrive, messages as they become whole."""
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """Take what arrived."""
+        self._rest += data
+
+    def take(self) -> list[dict[str, Any]]:
+        """The messages that are whole, each once."""
+        if b"\n" not in self._rest:
+            return []
+        *lines, rest = bytes(self._rest).split(b"\n")
+        self._rest = bytearray(rest)
+        return [json.loads(line) for line in lines if line]
+
+
 class Channel:
     """JSON lines over a non-blocking stream socket, for use in an event loop.
 
@@ -49,7 +73,7 @@ class Channel:
         sock.setblocking(False)
         self.fds: list[int] = []
         self.closed = False
-        self._in = bytearray()
+        self._in = Lines()
         self._out = bytearray()
 
     def fileno(self) -> int:
@@ -75,16 +99,12 @@ class Channel:
             if not data:
                 self.closed = True
                 break
-            self._in += data
-        if b"\n" not in self._in:
-            return []
-        *lines, rest = bytes(self._in).split(b"\n")
-        self._in = bytearray(rest)
-        return [json.loads(line) for line in lines if line]
+            self._in.feed(data)
+        return self._in.take()
 
     def send(self, message: dict[str, Any]) -> None:
         """Queue one line and write as much as the other side takes."""
-        self._out += json.dumps(message, separators=(",", ":")).encode() + b"\n"
+        self._out += encode(message)
         self.flush()
 
     def flush(self) -> None:

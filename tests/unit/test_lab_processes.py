@@ -51,7 +51,7 @@ def entered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def _keeper_tells(keeper: Channel, name: str) -> None:
     """As the keeper does: a namespace's name with its descriptor (any file will do)."""
     keeper.fds.append(os.open(os.devnull, os.O_RDONLY))
-    keeper._in += b'{"namespaces": ["' + name.encode() + b'"]}\n'
+    keeper._in.feed(b'{"namespaces": ["' + name.encode() + b'"]}\n')
 
 
 def test_a_listener_knows_the_namespace_that_came_before_the_request(entered: list[int]) -> None:
@@ -85,7 +85,7 @@ def test_a_prober_knows_the_namespace_that_came_before_the_plan(entered: list[in
         process.ready(process._prober, 0)
         process._prober.turn(1.0)
         process._prober.turn(1.0)
-        process._report()
+        process._desk.report()
         answer = ours.recv(4096).decode()
         assert "no such source" not in answer
         assert '"refused"' in answer

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from probes import dns, flights, wire
+from probes import dns, flights, lookups, wire
 from probes.client import Sweep, raise_open_files
 from tests.unit.loopback import V4, V6, Bench, Script, free_port, has_ipv6
 
@@ -210,7 +210,8 @@ def test_all_that_are_silent_wait_together(bench: Bench) -> None:
 def test_a_server_that_accepts_and_keeps_silent_is_no_denial(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flights, "ANSWER_SECONDS", SHORT)
+    for module in (flights, lookups):
+        monkeypatch.setattr(module, "ANSWER_SECONDS", SHORT)
     _, port = bench.raw(socket.SOCK_STREAM)
     seen = bench.sweep(
         ["n/a", "tcp", V4, port, {}],
@@ -462,7 +463,7 @@ def test_answers_to_other_questions_are_passed_over(bench: Bench, dns_port: int)
 def test_a_stranger_before_the_answer_on_one_tcp_connection(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flights.os, "urandom", lambda size: b"\0\7")
+    monkeypatch.setattr(lookups.os, "urandom", lambda size: b"\0\7")
     asked = dns.parse(dns.query(7, "a.example", 1))
     stranger = dns.response(asked._replace(id=8), "REFUSED")
     answer = dns.response(asked, "NXDOMAIN")

@@ -152,3 +152,15 @@ def test_as_many_descriptors_as_a_message_may_carry(pair: Pair) -> None:
     assert len(channel.fds) == 400
     for passed in (*channel.fds, number):
         os.close(passed)
+
+
+@given(st.lists(st.dictionaries(st.text(max_size=5), NUMBERS, max_size=3), max_size=5), st.integers(1, 9))
+def test_lines_arrive_in_pieces(messages: list[dict[str, int]], size: int) -> None:
+    data = b"".join(wire.encode(item) for item in messages)
+    lines = wire.Lines()
+    seen = []
+    for start in range(0, len(data), size):
+        lines.feed(data[start : start + size])
+        seen += lines.take()
+    assert seen == messages
+    assert lines.take() == []

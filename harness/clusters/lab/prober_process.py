@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import select
-from typing import Any
 
 from harness.clusters.lab.places import Places
-from probes.client import FIRST_PORT, PORTS, Prober, Sweep, raise_open_files
-from probes.flows import Flow
+from probes.client import FIRST_PORT, PORTS, Prober, raise_open_files
+from probes.desk import Desk
 from probes.wire import Channel
 
 CHUNK = 2000
@@ -25,9 +24,7 @@ class ProberProcess:
         # Probers share the sources but never a source port, so that no two use the same connection entry.
         share = PORTS // of
         self._prober = Prober(self._places.enter, raise_open_files(), FIRST_PORT + number * share, share)
-        self._sweeps: dict[int, Sweep] = {}
-        self._flows: dict[int, Flow] = {}
-        self._nonce = ""
+        self._desk = Desk(self._prober, master.send, CHUNK)
         self._prober.add(master.fileno(), self)
         self._prober.add(keeper.fileno(), self)
 
@@ -35,7 +32,7 @@ class ProberProcess:
         """Serve until the master or the keeper goes away."""
         while not (self._master.closed or self._keeper.closed):
             self._prober.turn()
-            self._report()
+            self._desk.report()
             if self._master.backlog is not self._waiting:
                 self._waiting = self._master.backlog
                 events = select.EPOLLIN | (select.EPOLLOUT if self._waiting else 0)
@@ -52,44 +49,4 @@ class ProberProcess:
             self._places.learn(message, self._keeper)
             self._prober.forget_place()
         for message in requests:
-            self._command(message)
-
-    def _command(self, message: dict[str, Any]) -> None:
-        match message["op"]:
-            case "hello":
-                self._nonce = message["nonce"]
-            case "sweep":
-                sweep = Sweep(self._nonce, message["id"], message["timeout"], message["attempts"])
-                self._sweeps[sweep.number] = sweep
-            case "probes":
-                sweep = self._sweeps[message["id"]]
-                self._prober.submit(sweep.flights(message["probes"]))
-                sweep.whole = bool(message["last"])
-            case "flow":
-                flow = Flow(self._nonce, message["id"], message["interval"], message["timeout"])
-                self._flows[flow.number] = flow
-                flow.begin(self._prober, message["probes"], message["established"])
-            case "unflow":
-                self._flows[message["id"]].stop(self._prober)
-            case other:
-                self._master.send({"op": "failed", "why": f"unknown request {other!r}"})
-
-    def _report(self) -> None:
-        for sweep in list(self._sweeps.values()):
-            done = sweep.whole and sweep.left == 0
-            if not done and len(sweep.results) < CHUNK:
-                continue
-            if done:
-                del self._sweeps[sweep.number]
-            self._master.send({"op": "results", "id": sweep.number, "results": sweep.take(), "done": done})
-        for flow in list(self._flows.values()):
-            if flow.alive and not flow.announced and flow.ready:
-                flow.announced = True
-                # The master lives on the same machine: a moment tells it more than a time span that ages.
-                self._master.send({"op": "flowing", "id": flow.number, "began": flow.began})
-            if flow.finished:
-                del self._flows[flow.number]
-                held = [[item.index, bool(item.before), item.after] for item in flow.held]
-                self._master.send(
-                    {"op": "flowed", "id": flow.number, "samples": flow.samples, "established": held}
-                )
+            self._desk.command(message)
