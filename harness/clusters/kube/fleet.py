@@ -1,14 +1,15 @@
-"""All exec streams of a world, spoken to side by side."""
+"""All streams of a world, spoken to side by side."""
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from harness.clusters.kube.api import Api
-from harness.clusters.kube.streams import Stream, StreamError
+from harness.clusters.kube.streams import ExecPipe, Pipe, Stream, StreamError
 from harness.engine.cluster import ClusterError
 
 WIDTH = 64
@@ -23,7 +24,10 @@ _Answer = TypeVar("_Answer")
 
 
 class Fleet:
-    """Streams by pod. A pod whose stream broke twice stays broken; its probes are errors."""
+    """Streams by what a probe calls its source: `ns/pod`, `node:a`, `external:name`.
+
+    One whose stream broke twice stays broken; its probes are errors.
+    """
 
     def __init__(self, api: Api, nonce: str) -> None:
         self._api = api
@@ -33,24 +37,32 @@ class Fleet:
         self._numbers = itertools.count(1)
         self._pool = ThreadPoolExecutor(WIDTH, thread_name_prefix="stream")
 
-    def connect(self, pods: Iterable[str]) -> None:
+    def connect(self, pods: Iterable[str], places: Mapping[str, str] | None = None) -> None:
         """Open streams and wait until each pod's listening process answers.
+
+        Args:
+            pods: Their ids.
+            places: What probes call the source that some of them stand for, such as `node:a`, by id.
 
         Raises:
             ClusterError: A stream could not be opened, or a listener does not answer.
         """
+        places = places or {}
+        self.join({places.get(pod, pod): functools.partial(ExecPipe, self._api, pod, pod) for pod in pods})
 
-        def one(pod: str) -> Stream:
-            namespace, name = pod.split("/")
-            stream = Stream(self._api, namespace, name, self._nonce)
+    def join(self, dials: Mapping[str, Callable[[], Pipe]]) -> None:
+        """Open streams to agents anywhere, by source; as `connect`."""
+
+        def one(source: str) -> Stream:
+            stream = Stream(source, self._nonce, dials[source])
             stream.send({"op": "await", "seconds": LISTEN_SECONDS})
             stream.receive(LISTEN_SECONDS + MARGIN)
             return stream
 
-        names = list(pods)
-        for pod, stream in zip(names, self._pool.map(one, names), strict=True):
-            self._streams[pod] = stream
-            self._broken.pop(pod, None)
+        names = list(dials)
+        for source, stream in zip(names, self._pool.map(one, names), strict=True):
+            self._streams[source] = stream
+            self._broken.pop(source, None)
 
     def disconnect(self, pods: Iterable[str]) -> None:
         """Close streams of pods that go away."""

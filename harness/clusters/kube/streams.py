@@ -1,11 +1,12 @@
-"""One exec stream per pod, open for the whole scenario: plans go in, results come out."""
+"""One stream per source, open for the whole scenario: plans go in, results come out."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from harness.clusters.kube.api import Api
 from harness.clusters.kube.bundle import packed, probe_command
@@ -17,31 +18,82 @@ START_SECONDS = 20.0
 
 
 class StreamError(ClusterError):
-    """The stream to a pod broke or says nothing."""
+    """The stream to an agent broke or says nothing."""
+
+
+class Pipe(Protocol):
+    """The standard input and output of an agent, wherever it runs.
+
+    Its methods may raise anything: to a stream that means that it broke.
+    """
+
+    def write(self, text: str) -> None:
+        """Hand over text; returns when it is on its way."""
+        ...
+
+    def read(self, seconds: float) -> tuple[str, str]:
+        """What came on standard output and standard error; waits for it no longer than `seconds`."""
+        ...
+
+    @property
+    def alive(self) -> bool:
+        """Whether more may come."""
+        ...
+
+    def close(self) -> None:
+        """End it; the agent ends with it."""
+        ...
+
+
+class ExecPipe:
+    """An agent in a pod, through the API server."""
+
+    def __init__(self, api: Api, pod: str, identity: str) -> None:
+        namespace, name = pod.split("/")
+        self._socket: Any = api.exec(namespace, name, CONTAINER, probe_command(identity))
+
+    def write(self, text: str) -> None:
+        """See `Pipe`."""
+        self._socket.write_stdin(text)
+
+    def read(self, seconds: float) -> tuple[str, str]:
+        """See `Pipe`."""
+        self._socket.update(timeout=seconds)
+        return self._socket.read_stdout(timeout=0) or "", self._socket.read_stderr(timeout=0) or ""
+
+    @property
+    def alive(self) -> bool:
+        """See `Pipe`."""
+        return bool(self._socket.is_open())
+
+    def close(self) -> None:
+        """See `Pipe`; nothing depends on a tidy farewell."""
+        with contextlib.suppress(Exception):
+            self._socket.close()
 
 
 class Stream:
-    """The agent of one pod. Used by one thread at a time."""
+    """One agent. Used by one thread at a time.
 
-    def __init__(self, api: Api, namespace: str, pod: str, nonce: str) -> None:
-        self._api = api
-        self._namespace = namespace
-        self._pod = pod
+    Args:
+        name: Whose agent it is, for messages.
+        nonce: Of all tokens of the run.
+        dial: Starts the agent; called again when the stream broke.
+    """
+
+    def __init__(self, name: str, nonce: str, dial: Callable[[], Pipe]) -> None:
+        self.name = name
         self._nonce = nonce
+        self._dial = dial
         self._buffer = ""
         self._errors = ""
-        self._socket: Any = None
+        self._pipe: Pipe | None = None
         self.reconnected = False
         self._open()
 
-    @property
-    def name(self) -> str:
-        """`namespace/pod`."""
-        return f"{self._namespace}/{self._pod}"
-
     def _open(self) -> None:
         self._buffer = ""
-        self._socket = self._api.exec(self._namespace, self._pod, CONTAINER, probe_command(self.name))
+        self._pipe = self._dial()
         self._write(packed() + "\n")
         ready = self.receive(START_SECONDS)
         if ready.get("op") != "ready":
@@ -69,8 +121,9 @@ class Stream:
         self._write(json.dumps(message, separators=(",", ":")) + "\n")
 
     def _write(self, text: str) -> None:
+        assert self._pipe is not None
         try:
-            self._socket.write_stdin(text)
+            self._pipe.write(text)
         except Exception as trouble:
             raise self._broken(trouble) from trouble
 
@@ -80,6 +133,7 @@ class Stream:
         Raises:
             StreamError: The stream is broken, silent for `patience` seconds, or reports a failure.
         """
+        assert self._pipe is not None
         deadline = time.monotonic() + patience
         while "\n" not in self._buffer:
             left = deadline - time.monotonic()
@@ -87,14 +141,14 @@ class Stream:
                 silence = f"gave no answer for {patience:.0f} s{self._said()}"
                 raise StreamError(f"the agent of {self.name} {silence}")
             try:
-                self._socket.update(timeout=min(left, 5.0))
-                self._buffer += self._socket.read_stdout(timeout=0) or ""
-                self._errors = (self._errors + (self._socket.read_stderr(timeout=0) or ""))[-2000:]
-                open_still = self._socket.is_open()
+                out, errors = self._pipe.read(min(left, 5.0))
+                self._buffer += out
+                self._errors = (self._errors + errors)[-2000:]
+                open_still = self._pipe.alive
             except Exception as trouble:
                 raise self._broken(trouble) from trouble
             if not open_still and "\n" not in self._buffer:
-                raise StreamError(f"the exec stream to {self.name} ended{self._said()}")
+                raise StreamError(f"the stream to {self.name} ended{self._said()}")
         line, _, self._buffer = self._buffer.partition("\n")
         message: dict[str, Any] = json.loads(line)
         if message.get("op") == "failed":
@@ -106,10 +160,9 @@ class Stream:
         return f": {lines[-1]}" if lines else ""
 
     def _broken(self, trouble: BaseException) -> StreamError:
-        return StreamError(f"the exec stream to {self.name} broke: {trouble}{self._said()}")
+        return StreamError(f"the stream to {self.name} broke: {trouble}{self._said()}")
 
     def close(self) -> None:
-        """Close the stream; the agent in the pod ends with it."""
-        # It is going away; nothing depends on a tidy farewell.
-        with contextlib.suppress(Exception):
-            self._socket.close()
+        """Close the stream; the agent ends with it."""
+        if self._pipe is not None:
+            self._pipe.close()
