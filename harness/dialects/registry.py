@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from harness.dialects.admin import Admin
 from harness.dialects.base import Dialect
 from harness.dialects.kubernetes import Kubernetes
 from harness.model.policy import Policy
@@ -13,7 +14,9 @@ from harness.model.topology import Topology
 from harness.source.diagnostics import Problems, did_you_mean
 from harness.source.nodes import MappingNode, ScalarNode
 
-DIALECTS: Mapping[str, Dialect] = MappingProxyType({dialect.name: dialect for dialect in (Kubernetes(),)})
+DIALECTS: Mapping[str, Dialect] = MappingProxyType(
+    {dialect.name: dialect for dialect in (Admin(), Kubernetes())}
+)
 """Every dialect by name, in the order in which their stages stand."""
 
 _DECLARED_ELSEWHERE = {
@@ -104,7 +107,7 @@ def _refuse(api_version: ScalarNode, kind: ScalarNode, problems: Problems) -> No
         "unknown-kind",
         f"kind `{kind.text}` of `{api_version.text}` is not a policy kind that this version reads",
         kind.place,
-        help=f"{hint} {_reads()}".strip(),
+        help=hint if hint.endswith("?") else f"{hint} {_reads()}".strip(),
     )
 
 
@@ -119,8 +122,13 @@ def _near_kind(api_version: str, kind: str) -> str:
 
 
 def _reads() -> str:
-    by_version: dict[str, list[str]] = {}
-    for version, kind in kinds():
-        by_version.setdefault(version, []).append(kind)
-    parts = [f"{', '.join(names)} ({version})" for version, names in by_version.items()]
+    """Kinds by API group, NetworkPolicy's first; the version where there is but one."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for version, kind in sorted(kinds(), key=lambda pair: pair[0].startswith("policy.")):
+        groups.setdefault(version.split("/")[0], []).append((version, kind))
+    parts = []
+    for group, pairs in groups.items():
+        versions = {version for version, _ in pairs}
+        names = dict.fromkeys(kind for _, kind in pairs)
+        parts.append(f"{', '.join(names)} ({versions.pop() if len(versions) == 1 else group})")
     return f"this version reads {'; '.join(parts)}"

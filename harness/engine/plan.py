@@ -97,6 +97,9 @@ def needs(scenario: Scenario) -> dict[str, str]:
             if service.type is ServiceType.NODE_PORT:
                 need("nodeport", f"service {service.id} is a NodePort")
     for step in scenario.steps:
+        for policy in step.policies:
+            if policy.dialect != "kubernetes":
+                need(policy.dialect, str(policy))
         for cell in all_cells(step):
             _cell_needs(cell, need)
     return found

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from hypothesis import strategies as st
 
 from harness.dialects.connection import Connection, End
-from harness.dialects.kubernetes.selectors import LabelSelector, Operator, Requirement
 from harness.dialects.kubernetes.types import (
     BlockPeer,
     IpBlock,
@@ -20,6 +19,7 @@ from harness.dialects.kubernetes.types import (
     PolicyRule,
 )
 from harness.dialects.registry import parse_manifest
+from harness.dialects.selectors import LabelSelector, Operator, Requirement
 from harness.model.policy import Policy
 from harness.model.probe import Probe, Source, SourceKind, Target, TargetKind
 from harness.model.rules import Direction

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from harness.dialects.connection import Connection, End, Ruling
 from harness.dialects.kubernetes.compile import compile_policies
 from harness.dialects.kubernetes.evaluate import evaluate
-from harness.dialects.kubernetes.selectors import LabelSelector
 from harness.dialects.kubernetes.types import NetworkPolicy, PodPeer, PolicyRule
+from harness.dialects.selectors import LabelSelector
 from harness.model.policy import Policy
 from harness.model.prediction import Answer
 from harness.model.probe import SourceKind

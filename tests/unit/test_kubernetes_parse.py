@@ -4,8 +4,8 @@ import textwrap
 
 import pytest
 
-from harness.dialects.kubernetes.selectors import LabelSelector, Operator, Requirement
 from harness.dialects.kubernetes.types import BlockPeer, NetworkPolicy, PodPeer
+from harness.dialects.selectors import LabelSelector, Operator, Requirement
 from harness.model.rules import Direction
 from harness.source.diagnostics import Severity
 from tests.unit.kubernetes_worlds import SCTP, TCP, UDP, manifest, policy, read

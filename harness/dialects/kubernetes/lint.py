@@ -6,20 +6,6 @@ from collections.abc import Mapping
 
 from harness.dialects.fields import Field
 from harness.model.rules import Direction
-from harness.model.topology import METADATA_NAME
-
-
-def namespace_name_label(labels: Mapping[str, Field]) -> None:
-    """`name` is no automatic label of namespaces (semantics.md 1.1, trap 1)."""
-    field = labels.get("name")
-    if field is not None:
-        field.problems.warning(
-            "namespace-name-label",
-            f"{field.path}: Kubernetes sets no label `name` on namespaces, so this matches only those "
-            "that were labelled so",
-            field.key or field.place,
-            help=f"the label that every namespace carries is `{METADATA_NAME}`",
-        )
 
 
 def ignored_sections(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from harness.dialects import validate
 from harness.dialects.fields import Field
-from harness.dialects.kubernetes import lint, validate
-from harness.dialects.kubernetes.selectors import LabelSelector, Operator, Requirement
+from harness.dialects.kubernetes import lint
 from harness.dialects.kubernetes.types import (
     BlockPeer,
     IpBlock,
@@ -14,6 +14,8 @@ from harness.dialects.kubernetes.types import (
     PolicyPort,
     PolicyRule,
 )
+from harness.dialects.objects import metadata, selector
+from harness.dialects.selectors import LabelSelector
 from harness.model.policy import Policy
 from harness.model.rules import Direction
 from harness.model.topology import Protocol
@@ -21,23 +23,6 @@ from harness.source.diagnostics import Problems, did_you_mean
 from harness.source.nodes import MappingNode
 from harness.source.values import manifest_value
 
-_METADATA = (
-    "name",
-    "namespace",
-    "labels",
-    "annotations",
-    "generateName",
-    "creationTimestamp",
-    "deletionGracePeriodSeconds",
-    "deletionTimestamp",
-    "finalizers",
-    "generation",
-    "managedFields",
-    "ownerReferences",
-    "resourceVersion",
-    "selfLink",
-    "uid",
-)
 _SPEC = ("podSelector", "policyTypes", "ingress", "egress")
 _PEER = ("podSelector", "namespaceSelector", "ipBlock")
 _PORT = ("protocol", "port", "endPort")
@@ -61,7 +46,7 @@ def parse(document: MappingNode, namespace: str, problems: Problems) -> Policy |
             "a NetworkPolicy has no status; newer API servers refuse the field",
             help="leave it out",
         )
-    name, own_namespace = _metadata(root, top.get("metadata"))
+    name, own_namespace = metadata(root, top.get("metadata"))
     spec = _spec(root, top.get("spec"), own_namespace or namespace)
     if problems.errors > before:
         return None
@@ -77,41 +62,6 @@ def parse(document: MappingNode, namespace: str, problems: Problems) -> Policy |
     )
 
 
-def _metadata(root: Field, field: Field | None) -> tuple[str, str]:
-    if field is None:
-        root.error("missing-field", "`metadata` is missing", help="a policy needs `metadata: {name: …}`")
-        return "", ""
-    metadata = field.section(_METADATA)
-    name = namespace = ""
-    if "name" in metadata:
-        name = metadata["name"].text() or ""
-        if name or not metadata["name"].problems.errors:
-            validate.object_name(metadata["name"], name)
-    else:
-        field.error("missing-field", "`name` is missing", help="netcheck and diffs need a fixed name")
-    if "namespace" in metadata:
-        namespace = metadata["namespace"].text() or ""
-        if namespace:
-            validate.namespace_name(metadata["namespace"], namespace)
-    if "labels" in metadata:
-        _labels(metadata["labels"])
-    if "annotations" in metadata:
-        for item in metadata["annotations"].entries().values():
-            item.text()
-    return name, namespace
-
-
-def _labels(field: Field) -> dict[str, str]:
-    """Keys and values of a label mapping; `null` is the empty string, as for the API server."""
-    labels = {}
-    for key, item in field.entries().items():
-        good = validate.label_key(item, key)
-        value = "" if item.null else item.text()
-        if value is not None and validate.label_value(item, value) and good:
-            labels[key] = value
-    return labels
-
-
 def _spec(root: Field, field: Field | None, namespace: str) -> NetworkPolicy:
     if field is None:
         root.warning(
@@ -121,7 +71,7 @@ def _spec(root: Field, field: Field | None, namespace: str) -> NetworkPolicy:
         )
         field = Field(MappingNode((), root.place), "spec", root.problems)
     spec = field.section(_SPEC, {"from": "rules stand in `ingress:`", "to": "rules stand in `egress:`"})
-    subject = _selector(spec["podSelector"]) if "podSelector" in spec else LabelSelector()
+    subject = selector(spec["podSelector"]) if "podSelector" in spec else LabelSelector()
     ingress = _rules(spec.get("ingress"), Direction.INGRESS)
     egress = _rules(spec.get("egress"), Direction.EGRESS)
     before = root.problems.errors
@@ -195,10 +145,10 @@ def _peer(field: Field) -> Peer | None:
             )
             return None
         return BlockPeer(block, field.place) if block else None
-    pods = _selector(peer["podSelector"]) if "podSelector" in peer else LabelSelector()
+    pods = selector(peer["podSelector"]) if "podSelector" in peer else LabelSelector()
     namespaces = None
     if "namespaceSelector" in peer:
-        namespaces = _selector(peer["namespaceSelector"], of_namespaces=True)
+        namespaces = selector(peer["namespaceSelector"], of_namespaces=True)
     return PodPeer(pods, namespaces, field.place)
 
 
@@ -254,67 +204,3 @@ def _end_port(field: Field, port: int | str | None) -> int | None:
     else:
         validate.port_number(field, end)
     return end
-
-
-def _selector(field: Field, *, of_namespaces: bool = False) -> LabelSelector:
-    section = field.section(("matchLabels", "matchExpressions"), other="labels stand under `matchLabels:`")
-    requirements = []
-    if "matchLabels" in section:
-        if of_namespaces and isinstance(section["matchLabels"].node, MappingNode):
-            lint.namespace_name_label(section["matchLabels"].entries())
-        requirements += [
-            Requirement(key, Operator.IN, frozenset({value}))
-            for key, value in _labels(section["matchLabels"]).items()
-        ]
-    for item in section["matchExpressions"].items() if "matchExpressions" in section else ():
-        requirement = _requirement(item)
-        if requirement:
-            requirements.append(requirement)
-    return LabelSelector(tuple(requirements))
-
-
-def _requirement(field: Field) -> Requirement | None:
-    section = field.section(("key", "operator", "values"))
-    key = operator = None
-    if "key" in section:
-        key = section["key"].text()
-        if key is not None and not validate.label_key(section["key"], key):
-            key = None
-    else:
-        field.error("missing-field", "`key` is missing")
-    if "operator" in section:
-        text = section["operator"].text()
-        if text in tuple(Operator):
-            operator = Operator(text)
-        elif text is not None:
-            section["operator"].error(
-                "invalid-selector",
-                f'"{text}" is not an operator',
-                help=_near_operator(text) or ", ".join(Operator),
-            )
-    else:
-        field.error("missing-field", "`operator` is missing", help=", ".join(Operator))
-    if key is None or operator is None:
-        return None
-    items = section["values"].items() if "values" in section else ()
-    if operator in (Operator.EXISTS, Operator.DOES_NOT_EXIST):
-        if items:
-            section["values"].error(
-                "invalid-selector", f"{operator} takes no values", help="leave `values` out"
-            )
-        return Requirement(key, operator)
-    if not items:
-        field.error("invalid-selector", f"{operator} needs at least one value", help="write `values: [one]`")
-    values = [(item, item.text()) for item in items]
-    return Requirement(
-        key,
-        operator,
-        frozenset(text for item, text in values if text is not None and validate.label_value(item, text)),
-    )
-
-
-def _near_operator(text: str) -> str:
-    """Case and separators are the usual slips: `in`, `not_in`, `notin`."""
-    folded = {item.lower(): item for item in Operator}
-    same = folded.get("".join(character for character in text.lower() if character.isalpha()))
-    return f'did you mean "{same}"?' if same else did_you_mean(text, Operator)

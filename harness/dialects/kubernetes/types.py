@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.dialects.kubernetes.selectors import LabelSelector
+from harness.dialects.selectors import LabelSelector
 from harness.model.rules import Direction, Network
 from harness.model.topology import Protocol
 from harness.source import Place

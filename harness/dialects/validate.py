@@ -104,10 +104,16 @@ def port_name(field: Field, name: str) -> bool:
     return False
 
 
-def cidr(field: Field, text: str) -> Network | None:
+def cidr(field: Field, text: str, *, strict: bool = False, masked: bool = False) -> Network | None:
     """An address and a prefix length; None after an error.
 
     Leading zeros and host bits are warnings: older API servers take them, newer ones refuse new objects.
+
+    Args:
+        field: Where it stands.
+        text: What stands there.
+        strict: Leading zeros are an error, as for the `isCIDR` of CRDs.
+        masked: Host bits are an error too.
     """
     address_text, slash, prefix_text = text.partition("/")
     plain = ".".join(part.lstrip("0") or "0" for part in address_text.split("."))
@@ -140,6 +146,13 @@ def cidr(field: Field, text: str) -> Network | None:
         return None
     network = ipaddress.ip_network((address, int(prefix_text)), strict=False)
     zeros = plain != address_text or (len(prefix_text) > 1 and prefix_text.startswith("0"))
+    if (zeros and strict) or (masked and network.network_address != address):
+        field.error(
+            "invalid-cidr",
+            f'"{text}" {"has leading zeros" if zeros else "has host bits set"}',
+            help=f"write {network}",
+        )
+        return None
     if zeros or network.network_address != address:
         field.warning(
             "noncanonical-cidr",

@@ -1,0 +1,36 @@
+"""The dialect's door."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.dialects.admin import parse as parser
+from harness.dialects.admin.versions import FORMS
+from harness.dialects.connection import Connection, Ruling
+from harness.model.policy import Policy
+from harness.model.prediction import Answer
+from harness.model.rules import Direction, Stage
+from harness.model.topology import Topology
+from harness.source.diagnostics import Problems
+from harness.source.nodes import MappingNode
+
+
+class Admin:
+    """ClusterNetworkPolicy, AdminNetworkPolicy and BaselineAdminNetworkPolicy (semantics.md 3.2)."""
+
+    name = "admin"
+    kinds = frozenset(FORMS)
+
+    def parse(self, document: MappingNode, namespace: str, problems: Problems) -> Policy | None:
+        """See `harness.dialects.base.Dialect.parse`; the kinds belong to no namespace."""
+        return parser.parse(document, problems)
+
+    def compile(self, policies: Sequence[Policy], topology: Topology) -> tuple[Stage, ...]:
+        """See `harness.dialects.base.Dialect.compile`."""
+        raise ValueError("no backend of this version enforces admin policies")
+
+    def evaluate(
+        self, policies: Sequence[Policy], topology: Topology, direction: Direction, connection: Connection
+    ) -> Ruling | None:
+        """See `harness.dialects.base.Dialect.evaluate`."""
+        return Ruling(Answer.UNDEFINED, "this version does not evaluate admin policies")
