@@ -127,6 +127,23 @@ class World(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a scenario must have for itself while it runs.
+
+    Attributes:
+        names: Things that one scenario at a time can have, such as namespaces of a cluster.
+        alone: No other scenario may run on the cluster, since policies of this one reach all of it.
+    """
+
+    names: frozenset[str] = frozenset()
+    alone: bool = False
+
+    def beside(self, other: Claims) -> bool:
+        """Whether both scenarios may run at the same time."""
+        return not (self.alone or other.alone or self.names & other.names)
+
+
 class Cluster(Protocol):
     """Somewhere to build worlds.
 
@@ -135,6 +152,10 @@ class Cluster(Protocol):
     """
 
     backend: Backend
+
+    def claims(self, scenario: Scenario) -> Claims:
+        """What the scenario must have for itself; the engine opens no two worlds whose claims collide."""
+        ...
 
     def open(self, scenario: Scenario, run: str) -> World:
         """Build the scenario's first topology, without policies; every listener answers.

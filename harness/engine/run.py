@@ -6,11 +6,11 @@ import datetime
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from harness import __version__
-from harness.engine.cluster import Cluster
+from harness.engine.cluster import Claims, Cluster
 from harness.engine.events import (
     Event,
     Interrupted,
@@ -77,18 +77,20 @@ def run(
 
     done: dict[int, ScenarioResult] = {}
     told = False
-    with ThreadPoolExecutor(max_workers=max(1, jobs), thread_name_prefix="scenario") as pool:
-        waiting: dict[Future[ScenarioResult | None], int] = {
-            pool.submit(one, scenario): index for index, scenario in enumerate(scenarios)
-        }
+    jobs = max(1, jobs)
+    pending = {index: cluster.claims(scenario) for index, scenario in enumerate(scenarios)}
+    with ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="scenario") as pool:
+        running: dict[Future[ScenarioResult | None], tuple[int, Claims]] = {}
         try:
-            while waiting:
+            while pending or running:
+                while len(running) < jobs and (index := _next(pending, running.values())) is not None:
+                    running[pool.submit(one, scenarios[index])] = index, pending.pop(index)
                 if stop.is_set() and not told:
                     told = True
                     tell(Interrupted("stopped by the user"))
-                finished, _ = wait(waiting, timeout=_LOOK, return_when=FIRST_COMPLETED)
+                finished, _ = wait(running, timeout=_LOOK, return_when=FIRST_COMPLETED)
                 for future in finished:
-                    index = waiting.pop(future)
+                    index, _ = running.pop(future)
                     measured = future.result()
                     if measured is not None:
                         done[index] = measured
@@ -110,3 +112,12 @@ def run(
     )
     tell(RunFinished(result))
     return result
+
+
+def _next(pending: Mapping[int, Claims], running: Iterable[tuple[int, Claims]]) -> int | None:
+    """The first scenario that may begin beside those that run."""
+    taken = [claims for _, claims in running]
+    for index, claims in pending.items():
+        if all(claims.beside(other) for other in taken):
+            return index
+    return None

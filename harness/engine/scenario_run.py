@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from harness.engine import plan
@@ -58,6 +59,8 @@ class ScenarioRun:
         self._controls: dict[plan.ControlKey, str] = {}
         self._steps: list[StepResult] = []
         self._build_seconds = 0.0
+        self._phases: dict[str, float] = {}
+        self._sweeps = 0
         self._broken: ClusterError | None = None
 
     def execute(self) -> ScenarioResult:
@@ -85,14 +88,17 @@ class ScenarioRun:
             error,
             time.monotonic() - began,
             self._build_seconds,
+            self._phases,
         )
 
     def _in_world(self) -> None:
         self._phase("build")
-        world = self._cluster.open(self._scenario, self._run)
+        with _timed(self._phases, "build"):
+            world = self._cluster.open(self._scenario, self._run)
         try:
             self._build_seconds = world.build_seconds
-            self._control(world)
+            with _timed(self._phases, "control"):
+                self._control(world)
             topology = self._scenario.topology
             for step in self._scenario.steps:
                 self._steps.append(self._step(world, step, topology))
@@ -104,7 +110,8 @@ class ScenarioRun:
             try:
                 self._phase("close", check=False)
             finally:
-                world.close()
+                with _timed(self._phases, "close"):
+                    world.close()
 
     def _phase(self, phase: str, step: str = "", cells: int = 0, *, check: bool = True) -> None:
         if check and self._stop.is_set():
@@ -135,6 +142,7 @@ class ScenarioRun:
 
     def _step(self, world: World, step: Step, before: Topology) -> StepResult:
         began = time.monotonic()
+        phases: dict[str, float] = {}
         self._phase("apply", step.name)
         transition = step.transition
         flowing = step.transition_cells()
@@ -144,9 +152,11 @@ class ScenarioRun:
             flows = world.start_flows(_probes(flowing), _probes(established), self._timeout(world))
             change_began = flows.now()
         first = time.monotonic()
-        self._change(world, step, before)
+        with _timed(phases, "apply"):
+            self._change(world, step, before)
         accepted = flows.now() if flows is not None else 0.0
-        settled = world.in_force()
+        with _timed(phases, "in-force"):
+            settled = world.in_force()
         in_force = max(settled.seconds, time.monotonic() - first)
         results: tuple[CellResult, ...] = ()
         leaks = 0
@@ -156,12 +166,17 @@ class ScenarioRun:
             results = tuple(self._under_control(item, before) for item in results)
             results = self._proven(world, transition.cut, results)
         self._phase("sweep", step.name, len(step.cells))
-        judged = self._sweep(world, step)
+        with _timed(phases, "sweep"):
+            judged = self._sweep(world, step)
         weighed = tuple(self._predicted(step, item) for item in (*judged, *results))
-        cells = self._with_evidence(world, step, weighed)
+        with _timed(phases, "evidence"):
+            cells = self._with_evidence(world, step, weighed)
         for cell in cells:
             self._emit(CellJudged(self._scenario, step.name, cell))
-        return StepResult(step.name, cells, in_force, settled.by, leaks, time.monotonic() - began)
+        seconds = time.monotonic() - began
+        return StepResult(
+            step.name, cells, in_force, settled.by, leaks, seconds, phases, self._sweeps if judged else 0
+        )
 
     def _proven(
         self, world: World, cut: tuple[Cell, ...], results: tuple[CellResult, ...]
@@ -233,6 +248,7 @@ class ScenarioRun:
                     flips.setdefault(index, [str(old.verdict or "error")]).append(str(new.verdict or "error"))
                 seen[index] = observation
             left = [index for index in agreed if agreed[index] < world.sweeps]
+        self._sweeps = sweeps
         return tuple(
             self._judge(cell, seen[index], step, flips.get(index, []) if index in left else [])
             for index, cell in enumerate(cells)
@@ -297,6 +313,16 @@ class ScenarioRun:
                 self._broken = trouble
                 break
         return tuple(found)
+
+
+@contextlib.contextmanager
+def _timed(phases: dict[str, float], name: str) -> Iterator[None]:
+    """Add the time that the block takes to a phase."""
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        phases[name] = phases.get(name, 0.0) + time.monotonic() - began
 
 
 def _probes(cells: Iterable[Cell]) -> tuple[Probe, ...]:

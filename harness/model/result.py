@@ -68,6 +68,8 @@ class StepResult:
         in_force: Seconds from the first change until the cluster knew that all were in force.
         in_force_by: How that was known, such as `nft commit`.
         leaks: Probes that passed between acceptance and in-force although the settled verdict denies them.
+        phases: Seconds by phase: `apply` (until all changes were accepted), `in-force`, `sweep`, `evidence`.
+        sweeps: How many sweeps it took until every cell had said the same often enough.
     """
 
     name: str
@@ -76,11 +78,17 @@ class StepResult:
     in_force_by: str = ""
     leaks: int = 0
     seconds: float = 0.0
+    phases: Mapping[str, float] = field(default_factory=dict)
+    sweeps: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ScenarioResult:
-    """One scenario; `skipped` and `error` hold the reason when the whole of it was not measured."""
+    """One scenario; `skipped` and `error` hold the reason when the whole of it was not measured.
+
+    Attributes:
+        phases: Seconds by phase, those of the steps left out: `build`, `control`, `close`.
+    """
 
     scenario: Scenario
     steps: tuple[StepResult, ...] = ()
@@ -88,6 +96,7 @@ class ScenarioResult:
     error: str = ""
     seconds: float = 0.0
     build_seconds: float = 0.0
+    phases: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def cells(self) -> tuple[CellResult, ...]:

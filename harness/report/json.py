@@ -104,6 +104,7 @@ def _scenario_out(result: ScenarioResult) -> dict[str, Any]:
         "error": result.error,
         "seconds": result.seconds,
         "build_seconds": result.build_seconds,
+        "phases": dict(result.phases),
         "plan": [parts.step_out(step) for step in scenario.steps],
         "steps": [_result_out(step) for step in result.steps],
     }
@@ -129,6 +130,7 @@ def _scenario_in(data: Mapping[str, Any]) -> ScenarioResult:
         error=data["error"],
         seconds=data["seconds"],
         build_seconds=data["build_seconds"],
+        phases=data.get("phases", {}),
     )
 
 
@@ -139,6 +141,8 @@ def _result_out(step: StepResult) -> dict[str, Any]:
         "in_force_by": step.in_force_by,
         "leaks": step.leaks,
         "seconds": step.seconds,
+        "phases": dict(step.phases),
+        "sweeps": step.sweeps,
         "cells": [parts.result_out(cell) for cell in step.cells],
     }
 
@@ -151,4 +155,6 @@ def _result_in(data: Mapping[str, Any]) -> StepResult:
         in_force_by=data["in_force_by"],
         leaks=data["leaks"],
         seconds=data["seconds"],
+        phases=data.get("phases", {}),
+        sweeps=data.get("sweeps", 0),
     )

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from harness.engine.cluster import ClusterError, Flows, InForce
+from harness.engine.cluster import Claims, ClusterError, Flows, InForce
 from harness.model.outcome import Observation, Outcome, OutcomeKind
 from harness.model.policy import Policy, PolicyRef
 from harness.model.probe import DnsQuery, Probe
@@ -88,6 +88,9 @@ class FakeCluster:
         self._controls = controls or {}
         self._on_open = on_open
         self._lock = threading.Lock()
+
+    def claims(self, scenario: Scenario) -> Claims:
+        return Claims()
 
     def open(self, scenario: Scenario, run: str) -> FakeWorld:
         self._on_open(scenario)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.engine.cluster import ClusterError, FlowRecord
+from harness.engine.cluster import Claims, ClusterError, FlowRecord
 from harness.engine.events import (
     CellJudged,
     Event,
@@ -684,3 +684,55 @@ def test_nothing_to_run() -> None:
     assert [type(item) for item in events] == [RunStarted, RunFinished]
     assert result.run
     assert result.started.endswith("+00:00")
+
+
+class Claiming(ScriptedCluster):
+    """Claims by scenario; writes down who was open together."""
+
+    def __init__(self, claims: dict[str, Claims], meet: set[str]) -> None:
+        super().__init__(on=lambda call: None)
+        self.table, self.meet = claims, meet
+        self.running: set[str] = set()
+        self.together: set[frozenset[str]] = set()
+        self.order: list[str] = []
+        self.guard = threading.Condition()
+
+    def claims(self, scenario: Scenario) -> Claims:
+        return self.table[scenario.name]
+
+    def open(self, scenario: Scenario, run: str):  # type: ignore[no-untyped-def]
+        with self.guard:
+            self.order.append(scenario.name)
+            self.running.add(scenario.name)
+            self.together.add(frozenset(self.running))
+            self.guard.notify_all()
+            if scenario.name in self.meet:
+                assert self.guard.wait_for(lambda: any(self.meet <= met for met in self.together), 10)
+        world = super().open(scenario, run)
+        inner = world.close
+
+        def close() -> None:
+            with self.guard:
+                self.running.discard(scenario.name)
+            inner()
+
+        world.close = close  # type: ignore[method-assign]
+        return world
+
+
+def test_scenarios_that_claim_the_same_wait_and_are_overtaken() -> None:
+    shop, other = Claims(frozenset({"shop"})), Claims(frozenset({"other"}))
+    cluster = Claiming({"one": shop, "two": shop, "three": other}, meet={"one", "three"})
+    result = run(named(["one", "two", "three"]), cluster, ignore, jobs=3)
+    assert [item.scenario.name for item in result.scenarios] == ["one", "two", "three"]
+    assert cluster.order.index("three") < cluster.order.index("two")
+    assert not any({"one", "two"} <= met for met in cluster.together)
+
+
+def test_a_scenario_that_reaches_the_whole_cluster_runs_alone() -> None:
+    names = ["one", "all", "two"]
+    claims = {"one": Claims(frozenset({"shop"})), "all": Claims(alone=True), "two": Claims()}
+    cluster = Claiming(claims, meet={"one", "two"})
+    run(named(names), cluster, ignore, jobs=3)
+    assert sorted(cluster.order) == sorted(names)
+    assert {met for met in cluster.together if "all" in met} == {frozenset({"all"})}

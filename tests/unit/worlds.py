@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from harness.engine.cluster import FlowRecord, Flows, InForce, Sample
+from harness.engine.cluster import Claims, FlowRecord, Flows, InForce, Sample
 from harness.model.outcome import Observation, Outcome, OutcomeKind
 from harness.model.policy import Policy, PolicyRef
 from harness.model.probe import DnsQuery, HttpRequest, Probe, Source, SourceKind, Target, TargetKind
@@ -196,6 +196,9 @@ class ScriptedCluster:
         self.worlds: dict[str, ScriptedWorld] = {}
         self._answers, self._on, self._records, self._sweeps = answers, on, records, sweeps
         self._lock = threading.Lock()
+
+    def claims(self, scenario: Scenario) -> Claims:
+        return Claims()
 
     def open(self, scenario: Scenario, run: str) -> ScriptedWorld:
         with self._lock:

@@ -11,7 +11,7 @@ from harness.clusters.kube.api import Api, ApiError
 from harness.clusters.kube.cni import Cni
 from harness.clusters.kube.manifests import RUN_LABEL, PodOptions
 from harness.clusters.kube.world import KubeWorld
-from harness.engine.cluster import ClusterError
+from harness.engine.cluster import Claims, ClusterError
 from harness.model.result import Backend
 from harness.model.scenario import Scenario
 from harness.model.topology import DEFAULT_NODES
@@ -41,8 +41,7 @@ class KubeCluster:
     ) -> None:
         self._api = api
         self._options = options or PodOptions()
-        self._busy: set[str] = set()
-        self._free = threading.Condition()
+        self._lock = threading.Lock()
         self._count = 0
         version = api.get("/version")
         self._nodes, tolerate = _usable_nodes(api.get("/api/v1/nodes")["items"])
@@ -61,12 +60,14 @@ class KubeCluster:
             features |= {"ipv6"}
         self.backend = Backend(spec, (self._cni.name, "kubernetes"), versions, features)
 
+    def claims(self, scenario: Scenario) -> Claims:
+        """Its namespaces; the whole cluster, if policies of it belong to no namespace."""
+        alone = any(not policy.namespace for step in scenario.steps for policy in step.policies)
+        return Claims(_namespaces(scenario), alone)
+
     def open(self, scenario: Scenario, run: str) -> KubeWorld:
-        """Build the scenario's world; scenarios that use the same namespaces wait for each other."""
-        names = _namespaces(scenario)
-        with self._free:
-            self._free.wait_for(lambda: not names & self._busy)
-            self._busy |= names
+        """Build the scenario's world."""
+        with self._lock:
             self._count += 1
             name = f"netcheck-{run}-{self._count}"
         topology = scenario.topology
@@ -77,9 +78,7 @@ class KubeCluster:
             node_addresses={letter: found for letter, (_, found) in placed.items()},
             dns=self._dns,
         )
-        world = _OwnedWorld(
-            self._api, self._cni, addresses, self._options, run, name, lambda: self._release(names)
-        )
+        world = KubeWorld(self._api, self._cni, addresses, self._options, run, name)
         try:
             world.reshape(topology)
         except BaseException:
@@ -87,40 +86,13 @@ class KubeCluster:
             raise
         return world
 
-    def _release(self, names: set[str]) -> None:
-        with self._free:
-            self._busy -= names
-            self._free.notify_all()
-
     def close(self) -> None:
         """Nothing is held for the run."""
 
 
-class _OwnedWorld(KubeWorld):
-    """A world that frees its namespaces for others when it ends."""
-
-    def __init__(
-        self,
-        api: Api,
-        cni: Cni,
-        addresses: Addresses,
-        options: PodOptions,
-        run: str,
-        name: str,
-        release: Callable[[], None],
-    ) -> None:
-        super().__init__(api, cni, addresses, options, run, name)
-        self._release = release
-
-    def close(self) -> None:
-        """Take the world down, then let others have its namespaces."""
-        super().close()
-        self._release()
-
-
-def _namespaces(scenario: Scenario) -> set[str]:
+def _namespaces(scenario: Scenario) -> frozenset[str]:
     topologies = (scenario.topology, *(step.topology for step in scenario.steps))
-    return {name for topology in topologies for name in topology.namespaces if name not in _BUILTIN}
+    return frozenset(name for item in topologies for name in item.namespaces if name not in _BUILTIN)
 
 
 def _usable_nodes(items: list[dict[str, Any]]) -> tuple[list[tuple[str, tuple[str, ...]]], bool]:

@@ -12,7 +12,7 @@ import threading
 from harness.clusters.lab import kept
 from harness.clusters.lab.link import Processes, nft_program
 from harness.clusters.lab.world import LabWorld
-from harness.engine.cluster import ClusterError
+from harness.engine.cluster import Claims, ClusterError
 from harness.model.result import Backend
 from harness.model.scenario import Scenario
 
@@ -58,6 +58,10 @@ class LabCluster:
             },
             features=FEATURES | ({"sctp"} if has_sctp() else frozenset()),
         )
+
+    def claims(self, scenario: Scenario) -> Claims:
+        """Nothing: every world is a network of its own."""
+        return Claims()
 
     def open(self, scenario: Scenario, run: str) -> LabWorld:
         """Build the scenario's world."""
