@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+from harness.clusters.kube.cni import CutManifest, Kind, LabelChange, Mark, PodPlace, Signal
 
 
 class Plain:
     """A plugin known by name and version only; see `clusters.kube.cni.Cni`."""
 
-    def __init__(self, name: str, version: str) -> None:
+    cuts: Mapping[Kind, CutManifest] = {}
+
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        features: frozenset[str] = frozenset(),
+        denies: str = "",
+        enforces: bool = False,
+    ) -> None:
         self.name = name
         self.version = version
-        self.features: frozenset[str] = frozenset()
+        self.features = features
+        self.denies = denies
+        self.enforces = enforces
 
-    def relabelled(self, pods: Mapping[str, Mapping[str, str]]) -> None:
+    def relabelled(self, changes: Mapping[str, LabelChange], nodes: Sequence[str]) -> None:
         """Nothing can be asked."""
 
-    def settle(self, pod: str) -> str:
+    def settle(self, marks: Sequence[Mark], pods: Mapping[str, PodPlace]) -> Signal:
         """Nothing can be asked."""
-        return ""
+        return Signal()
+
+    def close(self) -> None:
+        """Nothing is held."""

@@ -28,10 +28,15 @@ class ClusterError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """How long it took until all changes were known to be in force, and how that was known."""
+    """How long it took until all changes were known to be in force, and how that was known.
+
+    Attributes:
+        trouble: Why they are not known to be in force; then nothing may be judged. Empty when they are.
+    """
 
     seconds: float
     by: str
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,6 +158,13 @@ class ScenarioRun:
         with _timed(phases, "in-force"):
             settled = world.in_force()
         in_force = max(settled.seconds, time.monotonic() - first)
+        if settled.trouble:
+            if flows is not None:
+                flows.stop()
+            cells = self._unsettled(step, settled.trouble)
+            for item in cells:
+                self._emit(CellJudged(self._scenario, step.name, item))
+            return StepResult(step.name, cells, in_force, settled.by, 0, time.monotonic() - began)
         results: tuple[CellResult, ...] = ()
         leaks = 0
         if flows is not None and transition is not None:
@@ -176,6 +183,18 @@ class ScenarioRun:
         seconds = time.monotonic() - began
         return StepResult(
             step.name, cells, in_force, settled.by, leaks, seconds, phases, self._sweeps if judged else 0
+        )
+
+    def _unsettled(self, step: Step, trouble: str) -> tuple[CellResult, ...]:
+        """The cells of a step whose change is not known to be in force: no packet could say anything."""
+        named = [(cell.id, cell) for cell in step.cells]
+        if step.transition is not None:
+            named += [(f"{cell.id}~steady", cell) for cell in step.transition.steady]
+            named += [(f"{cell.id}~cut", cell) for cell in step.transition.cut]
+        reason = f"the change is not known to be in force: {trouble}"
+        return tuple(
+            CellResult(id, cell, Status.ERROR, cell.expectation.on(self._backend.names), reason=reason)
+            for id, cell in named
         )
 
     def _proven(

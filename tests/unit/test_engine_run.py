@@ -158,6 +158,21 @@ def test_events_tell_what_goes_on() -> None:
     assert tuple(judged) == result.scenarios[0].cells
 
 
+def test_what_is_not_known_to_be_in_force_is_not_judged() -> None:
+    cluster = ScriptedCluster(trouble="the agent of node n1 hangs")
+    cells = (cell("n/a -> n/b:80"), cell("n/b -> n/a:80", Expected.DENY))
+    result = one(scenario(step(*cells, apply=[DENY_ALL], policies=[DENY_ALL], transition=FLOWS)), cluster)
+    calls = [call[0] for call in cluster.log]
+    assert "sweep" not in calls
+    assert "flows.stop" in calls
+    assert result.status is Status.ERROR
+    assert {item.status for item in result.cells} == {Status.ERROR}
+    assert {item.reason for item in result.cells} == {
+        "the change is not known to be in force: the agent of node n1 hangs"
+    }
+    assert len({item.id for item in result.cells}) == len(result.cells) == 4
+
+
 def test_times_and_signal_are_in_the_result() -> None:
     result = one(scenario(step(cell("n/a -> n/b:80"))), ScriptedCluster())
     (only,) = result.steps

@@ -134,6 +134,7 @@ class ScriptedWorld:
     sweep_number: int = 0
     timeouts: list[float] = field(default_factory=list)
     closed: bool = False
+    trouble: str = ""
 
     def _note(self, name: str, *details: object) -> None:
         self.log.append((name, *details))
@@ -154,7 +155,7 @@ class ScriptedWorld:
     def in_force(self) -> InForce:
         self._note("in_force")
         self.sweep_number = 1
-        return InForce(0.25, "the script")
+        return InForce(0.25, "the script", self.trouble)
 
     def sweep(self, probes: Sequence[Probe], timeout: float) -> tuple[Observation, ...]:
         name = "sweep" if self.sweep_number else "control"
@@ -190,11 +191,13 @@ class ScriptedCluster:
         sweeps: int = 1,
         features: frozenset[str] = frozenset(),
         names: tuple[str, ...] = ("lab", "generic"),
+        trouble: str = "",
     ) -> None:
         self.backend = Backend("scripted", names, {"cilium": "1.20.1"}, features)
         self.log: list[Call] = []
         self.worlds: dict[str, ScriptedWorld] = {}
         self._answers, self._on, self._records, self._sweeps = answers, on, records, sweeps
+        self._trouble = trouble
         self._lock = threading.Lock()
 
     def claims(self, scenario: Scenario) -> Claims:
@@ -205,6 +208,7 @@ class ScriptedCluster:
             self.log.append(("open", scenario.name))
             self._on("open")
             made = ScriptedWorld(self._answers, self.log, self._on, self._records, self._sweeps)
+            made.trouble = self._trouble
             self.worlds[scenario.name] = made
             return made
 

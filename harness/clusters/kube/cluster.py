@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.clusters.kube.addresses import Addresses
 from harness.clusters.kube.api import Api, ApiError
-from harness.clusters.kube.cni import Cni
+from harness.clusters.kube.cni import Cni, Kind
 from harness.clusters.kube.manifests import RUN_LABEL, PodOptions
 from harness.clusters.kube.world import KubeWorld
 from harness.engine.cluster import Claims, ClusterError
@@ -78,7 +78,7 @@ class KubeCluster:
             node_addresses={letter: found for letter, (_, found) in placed.items()},
             dns=self._dns,
         )
-        world = KubeWorld(self._api, self._cni, addresses, self._options, run, name)
+        world = KubeWorld(self._api, self._cni, addresses, self._options, run, name, _policy_kinds(scenario))
         try:
             world.reshape(topology)
         except BaseException:
@@ -87,12 +87,17 @@ class KubeCluster:
         return world
 
     def close(self) -> None:
-        """Nothing is held for the run."""
+        """Let go of what the CNI driver holds open."""
+        self._cni.close()
 
 
 def _namespaces(scenario: Scenario) -> frozenset[str]:
     topologies = (scenario.topology, *(step.topology for step in scenario.steps))
     return frozenset(name for item in topologies for name in item.namespaces if name not in _BUILTIN)
+
+
+def _policy_kinds(scenario: Scenario) -> frozenset[Kind]:
+    return frozenset((policy.api_version, policy.kind) for step in scenario.steps for policy in step.policies)
 
 
 def _usable_nodes(items: list[dict[str, Any]]) -> tuple[list[tuple[str, tuple[str, ...]]], bool]:

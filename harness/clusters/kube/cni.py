@@ -2,8 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from harness.model.rules import Direction
+
+Kind = tuple[str, str]
+"""`(apiVersion, kind)`."""
+
+CutManifest = Callable[[str, str, str, Direction], Mapping[str, Any]]
+"""Makes a policy that denies one direction: of (namespace, name, value of the label `role`, direction)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodPlace:
+    """A running pod of a world.
+
+    Attributes:
+        node: Host name label of its node.
+    """
+
+    node: str
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LabelChange:
+    """Labels of a running pod, and of its namespace, before and after a change.
+
+    A pod that is new had none before.
+    """
+
+    place: PodPlace
+    before: Mapping[str, str]
+    after: Mapping[str, str]
+    namespace_before: Mapping[str, str] = field(default_factory=dict)
+    namespace_after: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """An object of the run's own, created or deleted after the user's: who knows of it knows of those."""
+
+    kind: str
+    namespace: str
+    name: str
+    present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """What a plugin says of changes.
+
+    Attributes:
+        by: In words, how it is known that they are in force; empty when the plugin says nothing.
+        trouble: Why they are known not to be in force everywhere; empty when all is well.
+    """
+
+    by: str = ""
+    trouble: str = ""
 
 
 class Cni(Protocol):
@@ -13,20 +71,35 @@ class Cni(Protocol):
         name: `cilium`, `calico`, `kindnet`, …; `unknown` where none was recognised.
         version: Its version; empty when unknown.
         features: What it can do beyond the plain.
+        denies: How denied packets end: `drop`, `reject`, or empty when unknown.
+        enforces: Whether it is known to enforce policies as it is set up here; else a canary without effect
+            means that nothing is enforced.
+        cuts: For each policy kind beyond NetworkPolicy, how a canary policy of that kind is written.
     """
 
     name: str
     version: str
     features: frozenset[str]
+    denies: str
+    enforces: bool
+    cuts: Mapping[Kind, CutManifest]
 
-    def relabelled(self, pods: Mapping[str, Mapping[str, str]]) -> None:
-        """Wait until the plugin knows the new labels of pods; plugins that cannot say return at once.
+    def relabelled(self, changes: Mapping[str, LabelChange], nodes: Sequence[str]) -> None:
+        """Wait until the plugin knows new labels of pods; plugins that cannot say return at once.
+
+        Args:
+            changes: By the pod's id.
+            nodes: Host names of all nodes of the world: each has to know.
 
         Raises:
             ClusterError: It does not learn them in time.
         """
         ...
 
-    def settle(self, pod: str) -> str:
-        """Wait for the plugin's own sign that changes are in force; in words what it was, or empty."""
+    def settle(self, marks: Sequence[Mark], pods: Mapping[str, PodPlace]) -> Signal:
+        """Wait for the plugin's own sign that everything that came before `marks` is in force for `pods`."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is held open; never raises."""
         ...

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from harness.clusters.kube.addresses import Addresses
 from harness.clusters.kube.api import Api, ApiError
 from harness.clusters.kube.canary import Canary
-from harness.clusters.kube.cni import Cni
+from harness.clusters.kube.cni import Cni, Kind, LabelChange, PodPlace
 from harness.clusters.kube.fleet import Fleet
 from harness.clusters.kube.flows import KubeFlows
 from harness.clusters.kube.manifests import RUN_LABEL, PodOptions
@@ -39,7 +39,14 @@ class KubeWorld:
     sweeps = 2
 
     def __init__(
-        self, api: Api, cni: Cni, addresses: Addresses, options: PodOptions, run: str, name: str
+        self,
+        api: Api,
+        cni: Cni,
+        addresses: Addresses,
+        options: PodOptions,
+        run: str,
+        name: str,
+        kinds: Iterable[Kind] = (),
     ) -> None:
         self._api = api
         self._cni = cni
@@ -49,7 +56,7 @@ class KubeWorld:
         addresses.pods[DNS_POD] = addresses.services[DNS_POD] = addresses.dns
         self._objects = Objects(api, run, options)
         self._fleet = Fleet(api, run)
-        self._canary = Canary(api, self._objects, self._fleet, name, run)
+        self._canary = Canary(api, self._fleet, name, run, cni, kinds)
         self._topology = Topology()
         self._policies: dict[PolicyRef, Policy] = {}
         self._began = time.monotonic()
@@ -118,20 +125,40 @@ class KubeWorld:
         return self._addresses.nodes[letter]
 
     def _relabel(self, before: Topology, topology: Topology) -> None:
-        changed: dict[str, Mapping[str, str]] = {}
+        renamed: set[str] = set()
         for name, item in topology.namespaces.items():
             old = before.namespaces.get(name)
             if old is not None and dict(old.labels) != dict(item.labels):
                 labels = {key: value for key, value in item.labels.items() if key != METADATA_NAME}
                 self._objects.relabel(f"/api/v1/namespaces/{name}", old.labels, labels)
+                renamed.add(name)
+        changed: set[str] = set()
         for identity, pod in topology.pods.items():
             was = before.pods.get(identity)
             if was is not None and dict(was.labels) != dict(pod.labels):
                 path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
                 self._objects.relabel(path, was.labels, pod.labels)
-                changed[identity] = pod.labels
-        if changed:
-            self._cni.relabelled(changed)
+                changed.add(identity)
+        changes = {
+            identity: LabelChange(
+                self._place(identity),
+                before.pods[identity].labels,
+                pod.labels,
+                before.namespaces[pod.namespace].labels,
+                topology.namespaces[pod.namespace].labels,
+            )
+            for identity, pod in topology.pods.items()
+            if identity in before.pods
+            and not pod.host_network
+            and (identity in changed or pod.namespace in renamed)
+            and identity != DNS_POD
+        }
+        if changes:
+            self._cni.relabelled(changes, self._canary.nodes)
+
+    def _place(self, pod: str) -> PodPlace:
+        letter = self._addresses.homes[pod]
+        return PodPlace(self._addresses.nodes[letter], self._addresses.pods.get(pod, ()))
 
     def restart(self, pods: Sequence[str]) -> None:
         """See `engine.cluster.World`."""
@@ -166,10 +193,18 @@ class KubeWorld:
 
     def in_force(self) -> InForce:
         """The CNI's own signal where it has one, and the canaries on every node."""
-        signal = self._cni.settle(self._canary.hub)
-        _, seen = self._canary.flip()
-        by = f"{signal}, {seen}" if signal else seen
-        return InForce(time.monotonic() - self._changed, by)
+        marks = self._canary.turn()
+        pods = {
+            identity: self._place(identity)
+            for identity, pod in self._topology.pods.items()
+            if identity != DNS_POD and not pod.host_network
+        }
+        signal = self._cni.settle(marks, {**pods, **self._canary.places()})
+        if signal.trouble:
+            return InForce(time.monotonic() - self._changed, signal.by, signal.trouble)
+        seen = self._canary.flip()
+        by = f"{signal.by}, {seen}" if signal.by else seen
+        return InForce(time.monotonic() - self._changed, by, self._canary.trouble)
 
     # -- probing ---------------------------------------------------------------------------------------
 
@@ -273,6 +308,7 @@ class KubeWorld:
                 if not policy.namespace:
                     resource = self._api.resource(policy.api_version, policy.kind)
                     self._api.delete(resource.path("", policy.name))
+            self._canary.remove()
             self._objects.remove_everything()
         except ClusterError as trouble:
             self.left_behind = str(trouble)

@@ -1,55 +1,230 @@
-"""Cilium: identities of relabelled pods are read from its endpoints."""
+"""Cilium: identities of relabelled pods, and the policy revision that each endpoint has realised."""
 
 from __future__ import annotations
 
+import json
+import re
 import select
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
 
 from harness.clusters.kube.api import Api, ApiError
+from harness.clusters.kube.cni import CutManifest, Kind, LabelChange, Mark, PodPlace, Signal
+from harness.cni.agents import AgentError, Agents, RefusedError, Script
+from harness.cni.cilium.cuts import CUTS
 from harness.engine.cluster import ClusterError
 
-IDENTITY_SECONDS = 60.0
+IDENTITY_SECONDS = 90.0
 """How long a new identity may take; Cilium waits up to 30 s to batch label changes (semantics.md 3.3)."""
+
+REALISE_SECONDS = 60.0
+"""How long an agent may take to take in a policy and have it realised by its endpoints."""
 
 _LOOK = 0.2
 _ENDPOINTS = "/apis/cilium.io/v2/namespaces/{}/ciliumendpoints/{}"
+_NAMESPACE_LABEL = "io.cilium.k8s.namespace.labels."
+_ROWS = (
+    '{range [*]}{.status.external-identifiers.k8s-namespace}/{.status.external-identifiers.k8s-pod-name}{" "}'
+    '{.status.policy.realized.policy-revision}{" "}{.status.state}{"\\n"}{end}'
+)
+SCRIPT = Script(
+    namespaces=("kube-system", "cilium"),
+    selector="k8s-app=cilium",
+    container="cilium-agent",
+    words={
+        "policy": "cilium-dbg policy get -o json 2>/dev/null",
+        "endpoints": f"cilium-dbg endpoint list -o jsonpath='{_ROWS}' 2>/dev/null",
+        "ipcache": 'cilium-dbg bpf ipcache get "$1"',
+        "identity": 'cilium-dbg identity get "$1" -o json',
+    },
+)
+_NO_IDENTITY = re.compile(r"(?!app\.kubernetes\.io/)(?:[a-z0-9.-]*\.)?(?:kubernetes|k8s)\.io/.*")
+"""Labels that are no part of identities unless Cilium is told so (its default label filter)."""
 
 
 class Cilium:
     """See `clusters.kube.cni.Cni`."""
 
     name = "cilium"
+    cuts: Mapping[Kind, CutManifest] = CUTS
 
-    def __init__(self, api: Api, version: str) -> None:
+    def __init__(
+        self,
+        api: Api,
+        version: str,
+        features: frozenset[str] = frozenset(),
+        denies: str = "drop",
+        enforces: bool = True,
+    ) -> None:
         self._api = api
+        self._agents = Agents(api, SCRIPT)
         self.version = version
-        self.features: frozenset[str] = frozenset()
+        self.features = features
+        self.denies = denies
+        self.enforces = enforces
 
-    def relabelled(self, pods: Mapping[str, Mapping[str, str]]) -> None:
-        """Wait until each pod's endpoint has an identity with exactly its labels.
+    # -- identities ------------------------------------------------------------------------------------
+
+    def relabelled(self, changes: Mapping[str, LabelChange], nodes: Sequence[str]) -> None:
+        """Wait until each pod's endpoint has an identity with exactly its labels, and every agent knows it.
+
+        The endpoint's object shows what the agent of its own node knows; the others learn it from there.
 
         Raises:
             ClusterError: One did not get it in time.
         """
         deadline = time.monotonic() + IDENTITY_SECONDS
-        for pod, labels in pods.items():
-            wanted = {f"k8s:{key}={value}" for key, value in labels.items()}
-            while not wanted <= self._labels(pod):
+        for pod, change in changes.items():
+            wanted, unwanted = _identity_labels(change)
+            if not wanted and not unwanted:
+                continue
+            while True:
+                identity, labels = self._identity(pod)
+                if wanted <= labels and not any(each.startswith(key) for each in labels for key in unwanted):
+                    break
                 if time.monotonic() > deadline:
                     raise ClusterError(f"Cilium gave pod {pod} no identity for its new labels in time")
-                select.select([], [], [], _LOOK)
+                _pause()
+            for node in nodes:
+                self._await_known(node, identity, change.place, pod, deadline)
 
-    def _labels(self, pod: str) -> set[str]:
+    def _await_known(self, node: str, identity: int, place: PodPlace, pod: str, deadline: float) -> None:
+        """Wait until the agent of a node maps the pod's addresses to its identity."""
+        while True:
+            try:
+                self._agents.ask(node, "identity", str(identity))
+                if all(
+                    f"identity={identity} " in self._agents.ask(node, "ipcache", address)
+                    for address in place.addresses
+                ):
+                    return
+            except RefusedError:
+                pass  # not known yet
+            except AgentError:
+                return  # no right to ask: the endpoint's object has to do
+            if time.monotonic() > deadline:
+                raise ClusterError(f"the Cilium agent of {node} did not learn {pod}'s new identity in time")
+            _pause()
+
+    def _identity(self, pod: str) -> tuple[int, set[str]]:
         namespace, name = pod.split("/")
         try:
             found = self._api.get(_ENDPOINTS.format(namespace, name))
         except ApiError as trouble:
             if trouble.status != 404:
                 raise
-            return set()
-        return set(found.get("status", {}).get("identity", {}).get("labels", ()))
+            return 0, set()
+        identity = found.get("status", {}).get("identity", {})
+        return int(identity.get("id", 0)), set(identity.get("labels", ()))
 
-    def settle(self, pod: str) -> str:
-        """The canaries have to do: agents are asked for nothing here."""
-        return ""
+    # -- policies --------------------------------------------------------------------------------------
+
+    def settle(self, marks: Sequence[Mark], pods: Mapping[str, PodPlace]) -> Signal:
+        """Wait until each agent has the marks and each endpoint has realised the revision that has them.
+
+        An agent takes objects of one kind in the order in which the API server tells of them, so whoever
+        has a kind's mark has what came before it.
+        """
+        by_node: dict[str, set[str]] = {}
+        for pod, place in pods.items():
+            by_node.setdefault(place.node, set()).add(pod)
+        deadline = time.monotonic() + REALISE_SECONDS
+
+        def one(node: str) -> str:
+            return self._realised(node, marks, by_node[node], deadline)
+
+        try:
+            with ThreadPoolExecutor(min(16, len(by_node)) or 1) as pool:
+                troubles = [trouble for trouble in pool.map(one, sorted(by_node)) if trouble]
+        except (AgentError, RefusedError) as trouble:
+            return Signal(by=f"Cilium's agents could not be asked ({trouble})")
+        if troubles:
+            return Signal(trouble="; ".join(troubles))
+        count = len(by_node)
+        return Signal(f"policy revision realised on {count} node{'s' if count > 1 else ''}")
+
+    def _realised(self, node: str, marks: Sequence[Mark], pods: set[str], deadline: float) -> str:
+        while True:
+            revision, known = _policies(self._agents.ask(node, "policy"))
+            missing = [mark for mark in marks if (_key(mark) in known) is not mark.present]
+            if not missing:
+                break
+            if time.monotonic() > deadline:
+                return f"the Cilium agent of {node} does not know of the last {missing[0].kind} change"
+            _pause()
+        while True:
+            late = [
+                row
+                for row in _endpoints(self._agents.ask(node, "endpoints"))
+                if row.pod in pods and (row.revision < revision or row.state != "ready")
+            ]
+            if not late:
+                return ""
+            if time.monotonic() > deadline:
+                row = late[0]
+                more = f" (and {len(late) - 1} more)" if len(late) > 1 else ""
+                return (
+                    f"the endpoint of {row.pod} on {node} has realised policy revision {row.revision} of "
+                    f"{revision} after {REALISE_SECONDS:.0f} s, its state is {row.state}{more}"
+                )
+            _pause()
+
+    def close(self) -> None:
+        """Close the streams to the agents."""
+        self._agents.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Endpoint:
+    pod: str
+    revision: int
+    state: str
+
+
+def _identity_labels(change: LabelChange) -> tuple[set[str], set[str]]:
+    """Labels that the identity must have, and beginnings of labels that it must not have any more."""
+    wanted, unwanted = set(), set()
+    for prefix, before, after in (
+        ("", change.before, change.after),
+        (_NAMESPACE_LABEL, change.namespace_before, change.namespace_after),
+    ):
+        for key in {**before, **after}:
+            if before.get(key) == after.get(key) or (not prefix and _NO_IDENTITY.fullmatch(key)):
+                continue
+            if key in after:
+                wanted.add(f"k8s:{prefix}{key}={after[key]}")
+            else:
+                unwanted.add(f"k8s:{prefix}{key}=")
+    return wanted, unwanted
+
+
+def _key(mark: Mark) -> tuple[str, str, str]:
+    return mark.kind, mark.namespace, mark.name
+
+
+def _policies(text: str) -> tuple[int, set[tuple[str, str, str]]]:
+    """Revision and (kind, namespace, name) of the objects behind all rules, of `cilium-dbg policy get`."""
+    answer = json.loads(text)
+    rules: list[Any] = json.loads(answer.get("policy") or "[]") or []
+    known = set()
+    for rule in rules:
+        labels = {
+            str(item.get("key", "")).rpartition(".policy.")[2]: str(item.get("value", ""))
+            for item in rule.get("Labels") or rule.get("labels") or ()
+        }
+        known.add((labels.get("derived-from", ""), labels.get("namespace", ""), labels.get("name", "")))
+    return int(answer["revision"]), known
+
+
+def _endpoints(text: str) -> Iterator[_Endpoint]:
+    for line in text.splitlines():
+        words = line.split(" ")
+        if len(words) == 3 and words[1].isdigit():
+            yield _Endpoint(words[0], int(words[1]), words[2])
+
+
+def _pause() -> None:
+    select.select([], [], [], _LOOK)

@@ -1,0 +1,64 @@
+"""What Cilium says of itself, read from what a real 1.19.1 printed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from harness.clusters.kube.cni import LabelChange, PodPlace
+from harness.cni.cilium import driver
+
+PLACE = PodPlace("n1", ("10.244.0.9",))
+
+
+def policy(kind: str, namespace: str, name: str) -> dict[str, object]:
+    found = {"derived-from": kind, "name": name, "namespace": namespace, "uid": "u"}
+    labels = [
+        {"key": f"io.cilium.k8s.policy.{key}", "value": value, "source": "k8s"}
+        for key, value in found.items()
+        if value
+    ]
+    return {"Subject": {}, "L3": None, "Labels": labels, "DefaultDeny": True}
+
+
+def test_objects_behind_the_rules_of_an_agent() -> None:
+    rules = [policy("NetworkPolicy", "shop", "a"), policy("CiliumClusterwideNetworkPolicy", "", "b")]
+    revision, known = driver._policies(json.dumps({"policy": json.dumps(rules), "revision": 86}))
+    assert revision == 86
+    assert known == {("NetworkPolicy", "shop", "a"), ("CiliumClusterwideNetworkPolicy", "", "b")}
+
+
+@pytest.mark.parametrize("empty", ["", "[]", "null"])
+def test_an_agent_without_policies(empty: str) -> None:
+    assert driver._policies(json.dumps({"policy": empty, "revision": 1})) == (1, set())
+
+
+def test_endpoints_of_an_agent() -> None:
+    text = "\n136 shop/other 81 ready\n"
+    assert list(driver._endpoints(text)) == []
+    rows = list(driver._endpoints("shop/other 81 ready\n/ 81 ready\nshop/api 80 waiting-to-regenerate\nx\n"))
+    assert rows == [
+        driver._Endpoint("shop/other", 81, "ready"),
+        driver._Endpoint("/", 81, "ready"),
+        driver._Endpoint("shop/api", 80, "waiting-to-regenerate"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted", "unwanted"),
+    [
+        (LabelChange(PLACE, {}, {"a": "1"}), {"k8s:a=1"}, set()),
+        (LabelChange(PLACE, {"a": "1"}, {}), set(), {"k8s:a="}),
+        (LabelChange(PLACE, {"a": "1", "b": "2"}, {"a": "2", "b": "2"}), {"k8s:a=2"}, set()),
+        (LabelChange(PLACE, {}, {"x.kubernetes.io/y": "1", "k8s.io/z": "1"}), set(), set()),
+        (LabelChange(PLACE, {}, {"app.kubernetes.io/name": "x"}), {"k8s:app.kubernetes.io/name=x"}, set()),
+        (
+            LabelChange(PLACE, {}, {}, {"team": "blue", "old": "x"}, {"team": "red"}),
+            {"k8s:io.cilium.k8s.namespace.labels.team=red"},
+            {"k8s:io.cilium.k8s.namespace.labels.old="},
+        ),
+    ],
+)
+def test_labels_of_an_identity(change: LabelChange, wanted: set[str], unwanted: set[str]) -> None:
+    assert driver._identity_labels(change) == (wanted, unwanted)
