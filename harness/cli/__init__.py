@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from harness.cli import init as _init
 from harness.cli import lint as _lint
 from harness.cli import listing as _listing
 from harness.cli import machine as _machine
+from harness.cli import predict as _predict
 from harness.cli import run as _run
 from harness.cli.app import cli
 
 __all__ = ["cli", "main"]
 
-_ = (_lint, _listing, _machine, _run)
+_ = (_init, _lint, _listing, _machine, _predict, _run)
 """The modules whose import adds their commands to `cli`."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from harness.dialects.connection import Connection, Ruling
+from harness.dialects.material import Material
 from harness.model.policy import Policy
 from harness.model.rules import Direction, Stage
 from harness.model.topology import Topology
@@ -58,4 +59,8 @@ class Dialect(Protocol):
         Returns:
             The ruling, or None when no policy of this dialect has a say.
         """
+        ...
+
+    def material(self, policies: Sequence[Policy]) -> Material:
+        """What the selectors, ports and blocks of this dialect's policies speak of."""
         ...

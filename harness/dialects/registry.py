@@ -8,6 +8,7 @@ from types import MappingProxyType
 from harness.dialects.admin import Admin
 from harness.dialects.base import Dialect
 from harness.dialects.kubernetes import Kubernetes
+from harness.dialects.material import Material
 from harness.model.policy import Policy
 from harness.model.rules import Stage
 from harness.model.topology import Topology
@@ -67,6 +68,20 @@ def compile_all(policies: Sequence[Policy], topology: Topology) -> tuple[Stage, 
         if mine:
             stages.extend(dialect.compile(mine, topology))
     return tuple(stages)
+
+
+def material(policies: Sequence[Policy]) -> Material:
+    """What the selectors, ports and blocks of all policies speak of, dialect by dialect."""
+    found = [
+        dialect.material([policy for policy in policies if policy.dialect == name])
+        for name, dialect in DIALECTS.items()
+    ]
+    return Material(
+        tuple(wish for item in found for wish in item.pods),
+        tuple(wish for item in found for wish in item.blocks),
+        tuple(dict.fromkeys(port for item in found for port in item.anywhere)),
+        tuple(dict.fromkeys(name for item in found for name in item.namespaces)),
+    )
 
 
 def _type_word(document: MappingNode, key: str, problems: Problems) -> ScalarNode | None:

@@ -44,7 +44,9 @@ _MEANING: Final = {
     "!": "error",
     "s": "not measured",
     "-": "not probed",
+    "u": "undefined by the specification",
     "[]": "observed[expected]",
+    "<>": "predicted[expected]",
     "~": "known deviation",
     "*": "differs by backend",
 }
@@ -97,10 +99,20 @@ def of_result(result: CellResult) -> Mark:
     return Mark(seen, "good" if result.verdict is Verdict.ALLOW else "dim", (seen,))
 
 
+def of_prediction(predicted: str, expected: str, *, right: bool) -> Mark:
+    """What paper says; followed by what the author expects, in brackets, where that does not fit."""
+    symbol = {"allow": ".", "deny": "X"}.get(predicted, "u")
+    style = {".": "good", "X": "bad", "u": "skip"}[symbol]
+    if right:
+        return Mark(symbol, style, (symbol,))
+    wanted = _EXPECTED[Expected(expected)]
+    return Mark(f"{symbol}[{wanted}]", "bad", (symbol, wanted, "<>"))
+
+
 def legend(keys: set[str]) -> str:
     """One line that explains the symbols in use, always in the same order."""
     parts = []
     for key, meaning in _MEANING.items():
         if key in keys:
-            parts.append(meaning if key == "[]" else f"{key} {meaning}")
+            parts.append(meaning if key in ("[]", "<>") else f"{key} {meaning}")
     return "   ".join(parts)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from harness.model.scenario import Scenario
+from harness.model.topology import Topology
 from harness.scenario import Loaded
 from harness.scenario.expand import scenario
 from harness.scenario.paths import YAML
@@ -51,6 +52,21 @@ def load(paths: Iterable[Path]) -> Loaded:
         scenarios += _file(file, library, seen, problems)
     every = dict.fromkeys((*files.values(), *library.files))
     return Loaded(tuple(scenarios), problems.sorted(), tuple(every), library.sources)
+
+
+def declared_world(path: Path, problems: Problems) -> Topology | None:
+    """The first world of a file with one scenario, whatever its policies say; None when it has errors."""
+    before = problems.errors
+    documents = read_file(path, problems)
+    roots = [item.root for item in documents]
+    if len(roots) != 1 or not isinstance(roots[0], MappingNode) or "scenario" not in roots[0]:
+        if problems.errors == before:
+            problems.error("not-a-scenario", "the file is not one scenario", Place(str(path)))
+        return None
+    kept = tuple(pair for pair in roots[0].items if pair[0].text != "policies")
+    root = MappingNode(kept, roots[0].place)
+    found = scenario(root, path, str(path), Library(Sources()), problems)
+    return found.topology if found is not None and problems.errors == before else None
 
 
 def _file(file: Path, library: Library, seen: dict[str, Place], problems: Problems) -> list[Scenario]:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from harness.dialects.connection import Connection, Ruling
 from harness.dialects.kubernetes import compile as compiler
 from harness.dialects.kubernetes import evaluate as evaluator
+from harness.dialects.kubernetes import material as collector
 from harness.dialects.kubernetes import parse as parser
+from harness.dialects.material import Material
 from harness.model.policy import Policy
 from harness.model.rules import Direction, Stage
 from harness.model.topology import Topology
@@ -34,3 +36,7 @@ class Kubernetes:
     ) -> Ruling | None:
         """See `harness.dialects.base.Dialect.evaluate`."""
         return evaluator.evaluate(policies, topology, direction, connection)
+
+    def material(self, policies: Sequence[Policy]) -> Material:
+        """See `harness.dialects.base.Dialect.material`."""
+        return collector.material(policies)

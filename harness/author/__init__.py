@@ -1,0 +1,1 @@
+"""What helps a person to write scenarios and policies."""

@@ -1,0 +1,252 @@
+"""Manifests without a scenario: policies, and the world that workloads and services beside them tell of.
+
+Takes what people have: folders of policies, rendered Helm charts and kustomizations, `kubectl get -o yaml`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from harness.dialects.registry import kinds, parse_manifest
+from harness.model.policy import Policy
+from harness.model.topology import (
+    METADATA_NAME,
+    Listener,
+    Namespace,
+    Pod,
+    Protocol,
+    Service,
+    ServicePort,
+    ServiceType,
+    Topology,
+)
+from harness.source.diagnostics import Problems
+from harness.source.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from harness.source.reader import Document, read_file, read_text
+from harness.source.sources import Sources
+from harness.source.values import manifest_value
+
+STDIN = "<stdin>"
+YAML = (".yaml", ".yml")
+_TEMPLATED = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job")
+_SYSTEM = "kube-system"
+
+Json = Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Bundle:
+    """What stood in some manifests.
+
+    Attributes:
+        policies: Policies of every dialect, in the order of the files.
+        topology: What workloads, services and namespaces tell of the world; may be empty.
+        problems: What is wrong with the policies.
+        sources: The texts, for excerpts.
+        files: The files that were read.
+        others: How many documents were neither policy nor of use for the world.
+    """
+
+    policies: list[Policy] = field(default_factory=list)
+    topology: Topology = field(default_factory=Topology)
+    problems: Problems = field(default_factory=Problems)
+    sources: Sources = field(default_factory=Sources)
+    files: list[Path] = field(default_factory=list)
+    others: int = 0
+
+
+def read_bundle(paths: Iterable[Path], *, stdin: str | None = None, namespace: str = "default") -> Bundle:
+    """Read manifests; never raises for what they contain.
+
+    Args:
+        paths: Files, and folders whose YAML files are read.
+        stdin: Text of standard input, read besides the paths.
+        namespace: Namespace of manifests that name none.
+    """
+    bundle = Bundle()
+    world = _World(namespace)
+    for path, named in _files(paths):
+        bundle.files.append(path)
+        problems = Problems()
+        documents = read_file(path, problems, sources=bundle.sources)
+        bundle.problems.found += problems.found
+        _documents(documents, bundle, world, everything=named)
+    if stdin is not None:
+        documents = read_text(stdin, STDIN, bundle.problems, sources=bundle.sources)
+        _documents(documents, bundle, world, everything=False)
+    bundle.topology = world.topology()
+    return bundle
+
+
+def _files(paths: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
+    """Each file, and whether it was named outright."""
+    for path in paths:
+        if path.is_dir():
+            inside = (item for item in path.rglob("*") if item.suffix in YAML and item.is_file())
+            yield from ((item, False) for item in sorted(inside))
+        else:
+            yield path, True
+
+
+def _documents(documents: Iterable[Document], bundle: Bundle, world: _World, *, everything: bool) -> None:
+    groups = {api_version.partition("/")[0] for api_version, _ in kinds()}
+    for document in documents:
+        for node in flattened(document.root):
+            if not isinstance(node, MappingNode):
+                if everything:
+                    bundle.problems.error("manifest-type", "a manifest is a mapping", document.place)
+                continue
+            if "scenario" in node:
+                bundle.others += 1
+                continue
+            if _word(node, "apiVersion").partition("/")[0] in groups or not world.takes(node):
+                known = _word(node, "apiVersion").partition("/")[0] in groups
+                if not known and not everything:
+                    bundle.others += 1
+                    continue
+                policy = parse_manifest(node, world.namespace, bundle.problems)
+                if policy is not None:
+                    bundle.policies.append(policy)
+
+
+def flattened(node: Node) -> Iterator[Node]:
+    """The items of `kind: List`, else the document itself."""
+    items = node.get("items") if isinstance(node, MappingNode) else None
+    if (
+        isinstance(node, MappingNode)
+        and _word(node, "kind").endswith("List")
+        and isinstance(items, SequenceNode)
+    ):
+        for item in items.items:
+            yield from flattened(item)
+    else:
+        yield node
+
+
+def _word(node: MappingNode, key: str) -> str:
+    found = node.get(key)
+    return found.text if isinstance(found, ScalarNode) else ""
+
+
+class _World:
+    """Workloads become pods; what cannot be read is passed over, since it is no policy."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+        self._namespaces: dict[str, Namespace] = {}
+        self._pods: dict[str, Pod] = {}
+        self._services: dict[str, Service] = {}
+
+    def takes(self, node: MappingNode) -> bool:
+        """Whether the manifest tells something of the world."""
+        kind = _word(node, "kind")
+        if kind not in ("Namespace", "Pod", "Service", "CronJob", *_TEMPLATED):
+            return False
+        try:
+            self._take(kind, manifest_value(node))
+        except (TypeError, ValueError, KeyError, AttributeError):
+            # A workload that the API server would refuse has no pods.
+            return False
+        return True
+
+    def _take(self, kind: str, manifest: Json) -> None:
+        metadata = manifest.get("metadata") or {}
+        name = str(metadata["name"])
+        if kind == "Namespace":
+            labels = _labels(metadata)
+            self._namespaces[name] = Namespace(name, {**labels, METADATA_NAME: name})
+            return
+        namespace = str(metadata.get("namespace") or self.namespace)
+        if namespace == _SYSTEM:
+            return
+        spec = manifest.get("spec") or {}
+        if kind == "Service":
+            self._service(namespace, name, spec)
+        elif kind == "Pod":
+            self._pod(namespace, name, metadata, spec)
+        else:
+            if kind == "CronJob":
+                spec = spec["jobTemplate"]["spec"]
+            template = spec["template"]
+            self._pod(namespace, name, template.get("metadata") or {}, template["spec"])
+
+    def _pod(self, namespace: str, name: str, metadata: Json, spec: Json) -> None:
+        listeners: dict[tuple[int, Protocol], Listener] = {}
+        for container in spec.get("containers") or ():
+            for port in container.get("ports") or ():
+                protocol = Protocol(port.get("protocol") or "TCP")
+                number = int(port["containerPort"])
+                listeners.setdefault((number, protocol), Listener(number, protocol, port.get("name")))
+        pod = Pod(
+            namespace,
+            name,
+            _labels(metadata),
+            listeners=tuple(listeners.values()),
+            service_account=str(spec.get("serviceAccountName") or "default"),
+            host_network=spec.get("hostNetwork") is True,
+        )
+        self._pods[pod.id] = pod
+
+    def _service(self, namespace: str, name: str, spec: Json) -> None:
+        selector = spec.get("selector")
+        ports = []
+        for port in spec.get("ports") or ():
+            number = int(port["port"])
+            target = port.get("targetPort", number)
+            ports.append(
+                ServicePort(
+                    number,
+                    target if isinstance(target, int) else str(target),
+                    Protocol(port.get("protocol") or "TCP"),
+                    port.get("name"),
+                    port.get("nodePort"),
+                )
+            )
+        if not selector or not ports or spec.get("type") == "ExternalName":
+            return
+        kind = ServiceType.NODE_PORT if spec.get("type") == "NodePort" else ServiceType.CLUSTER_IP
+        if spec.get("clusterIP") == "None":
+            kind = ServiceType.HEADLESS
+        labels = {str(key): str(value) for key, value in selector.items()}
+        service = Service(namespace, name, labels, tuple(ports), kind)
+        self._services[service.id] = service
+
+    def topology(self) -> Topology:
+        """The world; services without a pod behind a port are left out, ports that pods forgot are added."""
+        for pod in self._pods.values():
+            self._namespaces.setdefault(
+                pod.namespace, Namespace(pod.namespace, {METADATA_NAME: pod.namespace})
+            )
+        pods = dict(self._pods)
+        services = {}
+        for service in self._services.values():
+            behind = [
+                pod
+                for pod in pods.values()
+                if pod.namespace == service.namespace
+                and all(pod.labels.get(key) == value for key, value in service.selector.items())
+            ]
+            if not behind:
+                continue
+            for pod in behind:
+                pods[pod.id] = replace(pod, listeners=_served(pod, service))
+            services[service.id] = service
+        return Topology(self._namespaces, pods, services, {})
+
+
+def _served(pod: Pod, service: Service) -> tuple[Listener, ...]:
+    """A container need not declare the port that a service targets by number; it listens all the same."""
+    forgotten = dict.fromkeys(
+        Listener(port.target, port.protocol)
+        for port in service.ports
+        if isinstance(port.target, int) and not pod.listens(port.target, port.protocol)
+    )
+    return (*pod.listeners, *forgotten)
+
+
+def _labels(metadata: Json) -> dict[str, str]:
+    labels = metadata.get("labels") or {}
+    return {str(key): str(value) for key, value in labels.items()}
