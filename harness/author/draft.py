@@ -6,7 +6,6 @@ and correct the policy or the line.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -212,7 +211,15 @@ def scalar(text: str) -> str:
         r"[a-z0-9-]*[a-z][a-z0-9-]*=[0-9]+(/UDP)?", text
     ):
         return text
-    return json.dumps(text, ensure_ascii=True)
+    return '"' + "".join(map(_escaped, text)) + '"'
+
+
+def _escaped(char: str) -> str:
+    if char in '"\\':
+        return f"\\{char}"
+    if char.isprintable():
+        return char
+    return f"\\U{ord(char):08x}" if ord(char) > 0xFFFF else f"\\u{ord(char):04x}"
 
 
 # -- expectations --------------------------------------------------------------------------------------

@@ -6,12 +6,23 @@ pod would be selected, not what would then happen to it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
+from harness.dialects.selectors import LabelSelector, Operator
 from harness.model.rules import Network
-from harness.model.topology import Protocol
+from harness.model.topology import METADATA_NAME, Protocol
 from harness.source import Place
+
+VALUES = 3
+"""How many values of one `In` get a pod of their own; more of them rarely say more."""
+
+LABEL_SETS = 12
+"""How many pods one selector gets at most, several `In`s multiplied."""
+
+SOME_VALUE = "any"
+"""Value of a label that only has to exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +92,31 @@ class Material:
     blocks: tuple[BlockWish, ...] = ()
     anywhere: tuple[PortWish, ...] = ()
     namespaces: tuple[str, ...] = ()
+
+
+def namespaces(selector: LabelSelector) -> Iterator[NamespaceWish]:
+    """Namespaces that a selector selects; one that asks for `kubernetes.io/metadata.name` names them."""
+    lacks = frozenset(
+        item.key
+        for item in selector.requirements
+        if item.operator in (Operator.DOES_NOT_EXIST, Operator.NOT_IN) and item.key != METADATA_NAME
+    )
+    for labels in examples(selector):
+        rest = {key: value for key, value in labels.items() if key != METADATA_NAME}
+        yield NamespaceWish(labels.get(METADATA_NAME, ""), rest, lacks)
+
+
+def examples(selector: LabelSelector) -> Iterator[Mapping[str, str]]:
+    """Smallest label sets that a selector selects, one per value of its `In`s; none if nothing fits it."""
+    found: list[dict[str, str]] = [{}]
+    for item in selector.requirements:
+        if item.operator is Operator.IN:
+            values = list(islice(sorted(item.values), VALUES))
+            found = [{**labels, item.key: value} for value in values for labels in found][:LABEL_SETS]
+        elif item.operator is Operator.EXISTS:
+            found = [{item.key: SOME_VALUE, **labels} for labels in found]
+    seen: list[dict[str, str]] = []
+    for labels in found:
+        if selector.matches(labels) and labels not in seen:
+            seen.append(labels)
+    return iter(seen)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.dialects.admin import material as collector
 from harness.dialects.admin import parse as parser
 from harness.dialects.admin.versions import FORMS
 from harness.dialects.connection import Connection, Ruling
+from harness.dialects.material import Material
 from harness.model.policy import Policy
 from harness.model.prediction import Answer
 from harness.model.rules import Direction, Stage
@@ -34,3 +36,7 @@ class Admin:
     ) -> Ruling | None:
         """See `harness.dialects.base.Dialect.evaluate`."""
         return Ruling(Answer.UNDEFINED, "this version does not evaluate admin policies")
+
+    def material(self, policies: Sequence[Policy]) -> Material:
+        """See `harness.dialects.base.Dialect.material`."""
+        return collector.material(policies)

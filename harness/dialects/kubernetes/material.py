@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterator, Sequence
 
-from harness.dialects.kubernetes.selectors import LabelSelector, Operator
 from harness.dialects.kubernetes.types import BlockPeer, NetworkPolicy, PodPeer, PolicyPort
-from harness.dialects.material import BlockWish, Material, NamespaceWish, PodWish, PortWish
+from harness.dialects.material import (
+    BlockWish,
+    Material,
+    NamespaceWish,
+    PodWish,
+    PortWish,
+    examples,
+    namespaces,
+)
 from harness.model.policy import Policy
 from harness.model.rules import Direction
-from harness.model.topology import METADATA_NAME
-
-VALUES = 3
-"""How many values of one `In` get a pod of their own; more of them rarely say more."""
-
-LABEL_SETS = 12
-"""How many pods one selector gets at most, several `In`s multiplied."""
-
-SOME_VALUE = "any"
-"""Value of a label that only has to exist."""
 
 
 def material(policies: Sequence[Policy]) -> Material:
@@ -51,34 +47,6 @@ def _peers(peer: PodPeer, own: NamespaceWish, ports: tuple[PortWish, ...]) -> It
     for namespace in [own] if peer.namespaces is None else namespaces(peer.namespaces):
         for labels in examples(peer.pods):
             yield PodWish(namespace, labels, peer.place, ports)
-
-
-def namespaces(selector: LabelSelector) -> Iterator[NamespaceWish]:
-    """Namespaces that a selector selects; one that asks for `kubernetes.io/metadata.name` names them."""
-    lacks = frozenset(
-        item.key
-        for item in selector.requirements
-        if item.operator in (Operator.DOES_NOT_EXIST, Operator.NOT_IN) and item.key != METADATA_NAME
-    )
-    for labels in examples(selector):
-        rest = {key: value for key, value in labels.items() if key != METADATA_NAME}
-        yield NamespaceWish(labels.get(METADATA_NAME, ""), rest, lacks)
-
-
-def examples(selector: LabelSelector) -> Iterator[Mapping[str, str]]:
-    """Smallest label sets that a selector selects, one per value of its `In`s; none if nothing fits it."""
-    found: list[dict[str, str]] = [{}]
-    for item in selector.requirements:
-        if item.operator is Operator.IN:
-            values = list(islice(sorted(item.values), VALUES))
-            found = [{**labels, item.key: value} for value in values for labels in found][:LABEL_SETS]
-        elif item.operator is Operator.EXISTS:
-            found = [{item.key: SOME_VALUE, **labels} for labels in found]
-    seen: list[dict[str, str]] = []
-    for labels in found:
-        if selector.matches(labels) and labels not in seen:
-            seen.append(labels)
-    return iter(seen)
 
 
 def _ports(ports: Sequence[PolicyPort]) -> Iterator[PortWish]:
