@@ -17,6 +17,7 @@ _STRINGS: Final = "a list of strings"
 KEYS: Final[Mapping[str, str]] = {
     "paths": _STRINGS,
     "cluster": "a string",
+    "namespace-prefix": "a string",
     "tag": _STRINGS,
     "jobs": 'a number or "auto"',
     "report": _STRINGS,

@@ -14,6 +14,7 @@ import click
 from harness.cli import options
 from harness.cli.app import cli
 from harness.cli.exits import CliError, ExitCode, exit_code
+from harness.cli.prefix import check_prefix, namespace_prefix_option
 
 if TYPE_CHECKING:
     from harness.cli.clusters import Opening
@@ -36,6 +37,7 @@ DEFAULT_CLUSTER = "lab"
     metavar="SPEC",
     help="Where the packets flow: lab, context:NAME or kubeconfig:PATH.",
 )
+@namespace_prefix_option
 @options.selection_options
 @click.option(
     "-x", "--fail-fast", is_flag=True, help="Stop after the first scenario that is not as expected."
@@ -64,6 +66,7 @@ def run(
     ctx: click.Context,
     paths: tuple[str, ...],
     cluster: str,
+    namespace_prefix: str,
     k: str,
     tag: tuple[str, ...],
     fail_fast: bool,
@@ -91,7 +94,10 @@ def run(
     opening = Opening(cluster, keep=keep)
     try:
         scenarios = _selected(chosen, k, tag, color, warnings=shown)
-        how = _How(cluster, jobs, fail_fast, keep, verbose, quiet, color, _revision(chosen[0]))
+        check_prefix(namespace_prefix, scenarios)
+        how = _How(
+            cluster, namespace_prefix, jobs, fail_fast, keep, verbose, quiet, color, _revision(chosen[0])
+        )
     except BaseException:
         opening.abandon()
         raise
@@ -142,6 +148,7 @@ class _How:
     """The options that the measuring depends on."""
 
     cluster: str
+    namespace_prefix: str
     jobs: int
     fail_fast: bool
     keep: bool
@@ -153,7 +160,8 @@ class _How:
 
 def _measure(scenarios: Sequence[Scenario], how: _How, opening: Opening) -> RunResult:
     from harness.cli.signals import stop_on_signal
-    from harness.engine.cluster import ClusterError
+    from harness.clusters.renamed import RenamedCluster
+    from harness.engine.cluster import Cluster, ClusterError
     from harness.engine.run import run as engine
     from harness.report.live import LiveReport
     from harness.report.printer import printer
@@ -167,9 +175,11 @@ def _measure(scenarios: Sequence[Scenario], how: _How, opening: Opening) -> RunR
         report(event)
 
     try:
-        cluster = opening.wait()
+        cluster: Cluster = opening.wait()
     except ClusterError as error:
         return _unavailable(scenarios, how, error)
+    if how.namespace_prefix:
+        cluster = RenamedCluster(cluster, how.namespace_prefix)
     try:
         with stop_on_signal() as stop:
             result = engine(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from harness.dialects.connection import Connection, Ruling
 from harness.dialects.material import Material
 from harness.model.policy import Policy
+from harness.model.renaming import Renaming
 from harness.model.rules import Direction, Stage
 from harness.model.topology import Topology
 from harness.source.diagnostics import Problems
@@ -63,4 +64,18 @@ class Dialect(Protocol):
 
     def material(self, policies: Sequence[Policy]) -> Material:
         """What the selectors, ports and blocks of this dialect's policies speak of."""
+        ...
+
+    def rename(self, manifest: Mapping[str, Any], renaming: Renaming) -> dict[str, Any]:
+        """The manifest for a cluster on which the scenario's namespaces have other names.
+
+        What it means there is what it meant in the author's world: `metadata.namespace`, the names of
+        cluster-scoped objects (where they are free), selectors on what Kubernetes and the CNI derive from the
+        name of a namespace (`kubernetes.io/metadata.name`, namespace labels of pods), and the cluster's DNS
+        names. Everything else stays as it is written.
+
+        Args:
+            manifest: Plain JSON values that `parse` accepts; it is not changed.
+            renaming: The names on the cluster.
+        """
         ...

@@ -14,6 +14,7 @@ from harness.model.topology import (
 )
 
 CLUSTER_DOMAIN = "cluster.local"
+BUILTIN_NAMESPACES = ("default", "kube-system")
 DNS_POD = "kube-system/kube-dns"
 """Id of the cluster's DNS, as pod and as service; patterns such as `*` never include it."""
 
@@ -23,7 +24,7 @@ _DNS_LABELS = {"k8s-app": "kube-dns"}
 def with_builtins(topology: Topology) -> Topology:
     """The topology with the namespaces and the DNS that every cluster has; what it declares itself wins."""
     namespaces = dict(topology.namespaces)
-    for name in ("default", "kube-system"):
+    for name in BUILTIN_NAMESPACES:
         namespaces.setdefault(name, Namespace(name, {METADATA_NAME: name}))
     pods = dict(topology.pods)
     pods.setdefault(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.source import Place
+from harness.source.nodes import MappingNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Policy:
         manifest: The object as plain JSON values, for clusters that want it back.
         parsed: What the dialect's parser made of it; only that dialect looks inside.
         place: Where the document begins.
+        document: The manifest with its places; None when it did not come from a file.
     """
 
     dialect: str
@@ -40,6 +42,7 @@ class Policy:
     manifest: Mapping[str, Any]
     parsed: Any
     place: Place
+    document: MappingNode | None = field(default=None, repr=False, compare=False)
 
     @property
     def ref(self) -> PolicyRef:

@@ -10,6 +10,9 @@ from harness.model.prediction import Finding, Predicted
 from harness.model.scenario import Cell, Scenario
 from harness.model.verdict import Expected, Status, Verdict
 
+NAMESPACE_PREFIX = "namespace-prefix"
+"""Where `Backend.versions` says what stands before the names of namespaces on the cluster."""
+
 
 @dataclass(frozen=True, slots=True)
 class Backend:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from harness.model.outcome import Observation
 from harness.model.prediction import Predicted
-from harness.model.result import Backend, CellResult
+from harness.model.result import NAMESPACE_PREFIX, Backend, CellResult
 from harness.model.scenario import Scenario
 from harness.model.verdict import Status
 from harness.report.text import count
@@ -35,6 +35,8 @@ def rerun(scenario: Scenario, step: str, cell: CellResult, backend: Backend) -> 
     words = ["netcheck", "run", scenario.place.file]
     if backend.spec != DEFAULT_CLUSTER:
         words += ["--cluster", backend.spec]
+    if NAMESPACE_PREFIX in backend.versions:
+        words += ["--namespace-prefix", backend.versions[NAMESPACE_PREFIX]]
     words += ["-k", full_id(scenario.name, step, cell.id)]
     if any(not char.isprintable() for word in words for char in word):
         words = [printable(word) for word in words]

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from harness.model.builtin import DNS_POD, with_builtins
+from harness.model.builtin import BUILTIN_NAMESPACES, DNS_POD, with_builtins
 from harness.model.topology import (
     METADATA_NAME,
     External,
@@ -28,8 +28,6 @@ from harness.source.values import BadValueError
 
 MAX_THINGS = 5000
 """Pods, services and externals of one scenario; more are a mistake in `replicas`."""
-
-BUILTIN_NAMESPACES = ("default", "kube-system")
 
 
 @dataclass(slots=True)

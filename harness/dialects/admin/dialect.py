@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from harness.dialects.admin import material as collector
 from harness.dialects.admin import parse as parser
+from harness.dialects.admin import rename as renamer
 from harness.dialects.admin.versions import FORMS
 from harness.dialects.connection import Connection, Ruling
 from harness.dialects.material import Material
 from harness.model.policy import Policy
 from harness.model.prediction import Answer
+from harness.model.renaming import Renaming
 from harness.model.rules import Direction, Stage
 from harness.model.topology import Topology
 from harness.source.diagnostics import Problems
@@ -40,3 +43,7 @@ class Admin:
     def material(self, policies: Sequence[Policy]) -> Material:
         """See `harness.dialects.base.Dialect.material`."""
         return collector.material(policies)
+
+    def rename(self, manifest: Mapping[str, Any], renaming: Renaming) -> dict[str, Any]:
+        """See `harness.dialects.base.Dialect.rename`."""
+        return renamer.rename(manifest, renaming)

@@ -54,6 +54,7 @@ def parse(document: MappingNode, problems: Problems) -> Policy | None:
         manifest=manifest_value(document),
         parsed=spec,
         place=document.place,
+        document=document,
     )
 
 

@@ -59,6 +59,7 @@ def parse(document: MappingNode, namespace: str, problems: Problems) -> Policy |
         manifest=manifest_value(document),
         parsed=spec,
         place=document.place,
+        document=document,
     )
 
 
