@@ -7,6 +7,7 @@ own pod for receipts over an abstract socket, which lives in the network namespa
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import select
@@ -17,9 +18,10 @@ import time
 from typing import Any
 
 from probes import wire
-from probes.client import FIRST_PORT, PORTS, Prober, raise_open_files
+from probes.client import Prober, raise_open_files
 from probes.desk import Desk
 from probes.server import Server
+from probes.source_ports import OWNERS, begin_by_clock, share
 
 CHUNK = 500
 """Results per line."""
@@ -30,6 +32,21 @@ def control_name(identity: str) -> str:
     return f"\0netcheck:{identity}"
 
 
+def claim() -> tuple[int, socket.socket]:
+    """Which of the pods in this network namespace this one is; the claim stands while the socket is open.
+
+    Raises:
+        OSError: There are too many.
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    for owner in range(OWNERS):
+        with contextlib.suppress(OSError):
+            sock.bind(f"\0netcheck-ports:{owner}")
+            return owner, sock
+    sock.close()
+    raise OSError(errno.EADDRINUSE, f"more than {OWNERS} pods share this network namespace")
+
+
 class Serve:
     """The listening process: opens the pod's ports and answers for receipts."""
 
@@ -37,6 +54,8 @@ class Serve:
         self._epoll = select.epoll()
         self._server = Server(self._epoll)
         self._channels: dict[int, wire.Channel] = {}
+        self._life = os.urandom(8).hex()
+        self._owner, self._claim = claim()
         self._door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._door.bind(control_name(identity))
         self._door.listen(16)
@@ -74,7 +93,16 @@ class Serve:
         channel.flush()
         for message in channel.receive():
             counts = self._server.receipts.take(message["id"])
-            channel.send({"op": "receipts", "id": message["id"], "counts": list(counts.items())})
+            channel.send(
+                {
+                    "op": "receipts",
+                    "id": message["id"],
+                    "counts": list(counts.items()),
+                    "life": self._life,
+                    "owner": self._owner,
+                    "lost": self._server.lost(),
+                }
+            )
         if channel.closed:
             self._epoll.unregister(fileno)
             del self._channels[fileno]
@@ -120,10 +148,8 @@ class Probe:
     def __init__(self, identity: str, pipes: Pipes) -> None:
         self._identity = identity
         self._pipes = pipes
-        # A stream that broke used ports a moment ago: begin anywhere, so that none is met again soon.
-        begin = FIRST_PORT + int.from_bytes(os.urandom(2), "big") % PORTS
-        self._prober = Prober(lambda source: None, raise_open_files(), FIRST_PORT, PORTS)
-        self._prober.begin_ports(begin)
+        self._stream = 0
+        self._prober = Prober(lambda source: None, raise_open_files())
         self._prober.add(pipes.source, self)
         self._desk = Desk(self._prober, pipes.send, CHUNK)
 
@@ -142,6 +168,8 @@ class Probe:
             elif message["op"] == "await":
                 self._pipes.send(self._await(float(message["seconds"])))
             else:
+                if message["op"] == "hello":
+                    self._stream = int(message.get("stream", 0))
                 self._desk.command(message)
 
     def _await(self, seconds: float) -> dict[str, Any]:
@@ -150,7 +178,9 @@ class Probe:
         while True:
             answer = self._receipts({"op": "receipts", "id": 0})
             if answer["op"] == "receipts":
-                return {"op": "listening"}
+                first, count = share(answer["owner"], self._stream)
+                self._prober.use_ports(first, count, begin_by_clock(count))
+                return {"op": "listening", "life": answer["life"], "lost": answer["lost"]}
             if time.monotonic() > deadline:
                 return answer
             select.select([], [], [], 0.02)

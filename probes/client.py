@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import heapq
 import itertools
 import resource
@@ -15,13 +14,10 @@ from typing import Any, Callable, Protocol
 from probes import wire
 from probes.flights import Flight
 from probes.kinds import make_flight
+from probes.source_ports import FIRST_PORT, PORTS, SourcePorts
 
 LAUNCHES = 128
 """Probes started between two looks at the answers; small enough that answers never pile up."""
-
-FIRST_PORT = 20000
-PORTS = 40000
-"""Range of the source ports of datagram probes."""
 
 RESERVED_FDS = 256
 """Descriptors kept free for namespaces, channels and the epoll itself."""
@@ -88,9 +84,7 @@ class Prober:
         first_port: int = FIRST_PORT,
         ports: int = PORTS,
     ) -> None:
-        self._first_port = first_port
-        self._next_port = first_port
-        self._port_count = ports
+        self._range = (first_port, ports, 0)
         self.epoll = select.epoll()
         self._enter = enter
         self._window = window
@@ -101,7 +95,7 @@ class Prober:
         self._order = itertools.count()
         self._where: str | None = None
         self._ended = False
-        self._ports: dict[str, int] = {}
+        self._ports: dict[str, SourcePorts] = {}
 
     def submit(self, flights: list[Flight]) -> None:
         """Queue flights; they start as the window allows."""
@@ -126,26 +120,20 @@ class Prober:
         self.epoll.register(fileno, events)
         self.until(flight, deadline)
 
-    def begin_ports(self, port: int) -> None:
-        """Take the first source port of each source near `port`."""
-        self._next_port = port
+    def use_ports(self, first: int, count: int, begin: int) -> None:
+        """Take the source ports of datagrams from this range from now on, the first near `begin` in it."""
+        self._range = (first, count, begin)
 
     def bind_fresh(self, sock: socket.socket, source: str) -> None:
         """Bind a datagram socket to the source port that `source` has not used for longest.
 
-        A port used again within minutes would find its old entry in a connection table, and the answer of an
-        earlier policy with it (semantics.md 3.1 no. 17).
+        Raises:
+            NoPortError: All were used a moment ago.
         """
-        port = self._ports.get(source, self._next_port)
-        for _ in range(64):
-            port = self._first_port + (port + 1 - self._first_port) % self._port_count
-            try:
-                sock.bind(("", port))
-                break
-            except OSError as trouble:
-                if trouble.errno != errno.EADDRINUSE:
-                    raise
-        self._ports[source] = port
+        ports = self._ports.get(source)
+        if ports is None:
+            ports = self._ports[source] = SourcePorts(*self._range)
+        ports.bind(sock)
 
     def unwatch(self, flight: Flight) -> None:
         """Forget the flight's socket, which is about to be closed."""

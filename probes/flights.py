@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from probes import wire
 from probes.errors import classify, icmp_error, name_error, watch_errors
+from probes.source_ports import NoPortError
 
 if TYPE_CHECKING:
     from probes.client import Prober, Sink
@@ -82,6 +83,8 @@ class Flight:
             self.open(prober, now + self.sink.slot)
         except OSError as trouble:
             self.fail(prober, trouble.errno or 0)
+        except NoPortError as trouble:
+            self.give_up(prober, str(trouble))
 
     def open(self, prober: Prober, deadline: float) -> None:
         """Open a socket and send the first packet."""
@@ -102,6 +105,11 @@ class Flight:
             return
         kind, detail, by = classify(code, self.sock)
         prober.finish(self, kind, detail, by)
+
+    def give_up(self, prober: Prober, why: str) -> None:
+        """End as an error that another attempt would not mend."""
+        self.attempt = self.sink.attempts
+        prober.finish(self, "error", why)
 
     def told_off(self, prober: Prober) -> None:
         """End with the ICMP error in the socket's queue, if there is one.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from probes import dns
 from probes.errors import watch_errors
 from probes.flights import ANSWER_SECONDS, ERR, ET, IN, NO_ANSWER, OUT, DatagramFlight
+from probes.source_ports import NoPortError
 
 if TYPE_CHECKING:
     from probes.client import Prober
@@ -38,9 +39,10 @@ class DnsFlight(DatagramFlight):
             self._open_question(prober, deadline)
         except OSError as trouble:
             self.fail(prober, trouble.errno or 0)
+        except NoPortError as trouble:
+            self.give_up(prober, str(trouble))
         except dns.DnsError as trouble:
-            self.attempt = self.sink.attempts
-            prober.finish(self, "error", f"no question can be made of it: {trouble}")
+            self.give_up(prober, f"no question can be made of it: {trouble}")
 
     def _open_question(self, prober: Prober, deadline: float) -> None:
         self._id = int.from_bytes(os.urandom(2), "big")

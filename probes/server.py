@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import socket
 from typing import Any, Callable
@@ -10,6 +11,9 @@ from typing import Any, Callable
 from probes import wire
 
 BACKLOG = 65535
+_DATAGRAM_SOCKETS = ("/proc/self/net/udp", "/proc/self/net/udp6")
+"""Where the kernel tells of each socket (field 10 is its inode) how many datagrams it dropped (the last)."""
+
 _SCTP = 132
 _MAX_REQUEST = 1 << 16
 
@@ -222,6 +226,21 @@ class Server:
                         f"{identity} cannot listen on {address} port {port}/{protocol}: {trouble.strerror}",
                     ) from trouble
                 self._watch(_Listener(sock, identity, stream, answer))
+
+    def lost(self) -> int:
+        """How many datagrams the kernel has thrown away because the buffers of these sockets were full."""
+        own = {
+            os.fstat(each.sock.fileno()).st_ino
+            for each in self._watched.values()
+            if isinstance(each, _Listener) and not each.stream
+        }
+        total = 0
+        for file in _DATAGRAM_SOCKETS if own else ():
+            with contextlib.suppress(OSError), open(file) as lines:
+                next(lines)
+                fields = (line.split() for line in lines)
+                total += sum(int(each[-1]) for each in fields if int(each[9]) in own)
+        return total
 
     def close(self, identity: str) -> None:
         """Close all listeners and connections of one identity."""

@@ -7,6 +7,9 @@ from typing import Any
 from harness.model.outcome import Observation, Outcome, OutcomeKind
 from probes.flights import NO_ANSWER
 
+KIND = 1
+"""Where a result says what was seen."""
+
 TOKEN = 4
 """Where a result says whether the answer carried the probe's token."""
 

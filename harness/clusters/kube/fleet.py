@@ -6,6 +6,7 @@ import functools
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from harness.clusters.kube.api import Api
@@ -18,9 +19,24 @@ WIDTH = 64
 MARGIN = 20.0
 """Seconds beyond a probe's timeout before a silent agent counts as broken."""
 
-LISTEN_SECONDS = 20.0
+RESTARTED = "its container restarted, and nobody knows what had arrived before"
 
 _Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """The receipts of a sweep.
+
+    Attributes:
+        counts: Arrivals by index of the probe.
+        silent: Why the receipts of a pod cannot be had, by pod.
+        overflowed: Pods that threw datagrams away since they were last asked, because they were too busy.
+    """
+
+    counts: dict[int, int]
+    silent: dict[str, str]
+    overflowed: set[str]
 
 
 class Fleet:
@@ -54,10 +70,7 @@ class Fleet:
         """Open streams to agents anywhere, by source; as `connect`."""
 
         def one(source: str) -> Stream:
-            stream = Stream(source, self._nonce, dials[source])
-            stream.send({"op": "await", "seconds": LISTEN_SECONDS})
-            stream.receive(LISTEN_SECONDS + MARGIN)
-            return stream
+            return Stream(source, self._nonce, dials[source])
 
         names = list(dials)
         for source, stream in zip(names, self._pool.map(one, names), strict=True):
@@ -109,33 +122,35 @@ class Fleet:
         pods = [pod for pod, specs in plan.items() if specs]
         return {result[0]: result for results in self._pool.map(one, pods) for result in results}
 
-    def receipts(self, pods: Iterable[str], number: int) -> tuple[dict[int, int], set[str]]:
-        """Arrivals of a sweep by index; and the pods whose receipts could not be had."""
+    def receipts(self, pods: Iterable[str], number: int) -> Arrived:
+        """What arrived of a sweep, as far as each pod can tell."""
 
-        def one(pod: str) -> list[list[int]] | None:
-            def talk(stream: Stream) -> list[list[int]]:
+        def one(pod: str) -> tuple[list[list[int]], str, bool]:
+            def talk(stream: Stream) -> tuple[list[list[int]], str, bool]:
                 stream.send({"op": "receipts", "id": number})
                 while True:
                     answer = stream.receive(MARGIN)
-                    if answer["op"] == "receipts":
-                        counts: list[list[int]] = answer["counts"]
-                        return counts
+                    if answer["op"] != "receipts":
+                        continue
+                    restarted, lost = answer["life"] != stream.life, answer["lost"] != stream.lost
+                    stream.life, stream.lost = answer["life"], answer["lost"]
+                    return answer["counts"], RESTARTED if restarted else "", lost
 
             try:
                 return self._talk(pod, talk)
-            except StreamError:
-                return None
+            except StreamError as trouble:
+                return [], str(trouble), False
 
         names = list(pods)
-        found: dict[int, int] = {}
-        silent: set[str] = set()
-        for pod, counts in zip(names, self._pool.map(one, names), strict=True):
-            if counts is None:
-                silent.add(pod)
-                continue
+        found = Arrived({}, {}, set())
+        for pod, (counts, why, lost) in zip(names, self._pool.map(one, names), strict=True):
+            if why:
+                found.silent[pod] = why
+            if lost:
+                found.overflowed.add(pod)
             for index, count in counts:
-                found[index] = found.get(index, 0) + count
-        return found, silent
+                found.counts[index] = found.counts.get(index, 0) + count
+        return found
 
     def ask(self, pod: str, talk: Callable[[Stream], _Answer]) -> _Answer:
         """Speak with one pod's agent.

@@ -16,6 +16,9 @@ from harness.engine.cluster import ClusterError
 START_SECONDS = 20.0
 """How long an agent may take to say that it is ready."""
 
+LISTEN_SECONDS = 20.0
+"""How long the listening process of its pod may take to answer it."""
+
 
 class StreamError(ClusterError):
     """The stream to an agent broke or says nothing."""
@@ -79,6 +82,12 @@ class Stream:
         name: Whose agent it is, for messages.
         nonce: Of all tokens of the run.
         dial: Starts the agent; called again when the stream broke.
+
+    Attributes:
+        reconnected: It is the second stream to the agent's pod; there is no third.
+        life: Which listening process the pod had when it was last asked; another one knows nothing of what
+            arrived before it.
+        lost: Datagrams that its sockets had no room for until then.
     """
 
     def __init__(self, name: str, nonce: str, dial: Callable[[], Pipe]) -> None:
@@ -89,6 +98,8 @@ class Stream:
         self._errors = ""
         self._pipe: Pipe | None = None
         self.reconnected = False
+        self.life = ""
+        self.lost = 0
         self._open()
 
     def _open(self) -> None:
@@ -98,7 +109,11 @@ class Stream:
         ready = self.receive(START_SECONDS)
         if ready.get("op") != "ready":
             raise StreamError(f"the agent of {self.name} began with {ready!r}")
-        self.send({"op": "hello", "nonce": self._nonce})
+        self.send({"op": "hello", "nonce": self._nonce, "stream": int(self.reconnected)})
+        self.send({"op": "await", "seconds": LISTEN_SECONDS})
+        listening = self.receive(LISTEN_SECONDS + START_SECONDS)
+        if not self.life:
+            self.life, self.lost = str(listening["life"]), int(listening["lost"])
 
     def reconnect(self) -> bool:
         """Open the stream once more; a second break is for good."""

@@ -11,12 +11,12 @@ from harness.clusters.kube.addresses import Addresses
 from harness.clusters.kube.api import Api, ApiError
 from harness.clusters.kube.canary import Canary
 from harness.clusters.kube.cni import Cni, Kind, LabelChange, PodPlace
-from harness.clusters.kube.fleet import Fleet
+from harness.clusters.kube.fleet import Arrived, Fleet
 from harness.clusters.kube.flows import KubeFlows
 from harness.clusters.kube.manifests import RUN_LABEL, PodOptions
 from harness.clusters.kube.objects import Objects
 from harness.clusters.resolve import Proof, Resolved, Resolver, UnresolvedError
-from harness.clusters.results import TOKEN, Outcomes, undecided
+from harness.clusters.results import KIND, TOKEN, Outcomes, undecided
 from harness.engine.cluster import ClusterError, Flows, InForce
 from harness.model.builtin import CLUSTER_DOMAIN, DNS_POD, with_builtins
 from harness.model.outcome import Observation, Outcome, OutcomeKind
@@ -30,6 +30,8 @@ CONNECT_TIMEOUT = 2.0
 ATTEMPTS = 2
 AGAIN = 3
 PROOF_SECONDS = 3.0
+
+OVERFLOW = "datagrams were lost at the destination, whose buffer was full: the node is too busy"
 
 
 class KubeWorld:
@@ -220,30 +222,29 @@ class KubeWorld:
                 found[index] = Observation(Outcome(OutcomeKind.ERROR, f"no address: {trouble}"))
         results: dict[int, list[Any]] = {}
         receipts: dict[int, int] = {}
-        silent: set[str] = set()
+        unknown: dict[int, str] = {}
         left = set(resolved)
         for _ in range(AGAIN):
             number = self._fleet.number()
-            again = self._fleet.sweep(_by_source(resolved, left), number, timeout, ATTEMPTS)
-            results.update(again)
+            results.update(self._fleet.sweep(_by_source(resolved, left), number, timeout, ATTEMPTS))
             servers = {server for index in left for server in resolved[index].servers}
-            arrived, silent = self._fleet.receipts(servers, number)
-            receipts.update({index: arrived.get(index, 0) for index in left})
-            left = {index for index in again if undecided(again[index], receipts[index])}
+            arrived = self._fleet.receipts(servers, number)
+            receipts.update({index: arrived.counts.get(index, 0) for index in left})
+            unknown.update({index: _why_unknown(resolved[index], arrived) for index in left})
+            full = {index for index in left if _overflowed(resolved[index], results[index], arrived)}
+            left = full | {index for index in left if undecided(results[index], receipts[index])}
             if not left:
                 break
+        else:
+            unknown.update({index: unknown[index] or OVERFLOW for index in full})
         listening = self._prove(resolved, results)
         outcomes = Outcomes()
         for index, result in results.items():
-            servers_here = resolved[index].servers
-            if silent.intersection(servers_here):
-                names = ", ".join(sorted(silent.intersection(servers_here)))
-                found[index] = Observation(
-                    Outcome(OutcomeKind.ERROR, f"the receipts of {names} cannot be had")
-                )
+            if unknown[index]:
+                found[index] = Observation(Outcome(OutcomeKind.ERROR, unknown[index]))
                 continue
             found[index] = outcomes.observation(
-                result, receipts.get(index, 0), listening.get(index), servers_here
+                result, receipts.get(index, 0), listening.get(index), resolved[index].servers
             )
         return tuple(found[index] for index in range(len(probes)))
 
@@ -315,6 +316,18 @@ class KubeWorld:
 
     left_behind = ""
     """Why something could not be removed; `netcheck cleanup` finds it by its label."""
+
+
+def _why_unknown(resolved: Resolved, arrived: Arrived) -> str:
+    """Why nobody can say whether a probe arrived; empty when its destination can."""
+    mute = [pod for pod in resolved.servers if pod in arrived.silent]
+    return "; ".join(f"the receipts of {pod} cannot be had: {arrived.silent[pod]}" for pod in sorted(mute))
+
+
+def _overflowed(resolved: Resolved, result: list[Any], arrived: Arrived) -> bool:
+    """Whether a datagram without an answer may have been thrown away by its destination's kernel."""
+    silent = result[KIND] == "timeout" and resolved.spec[1] in ("udp", "dns", "host")
+    return silent and not arrived.overflowed.isdisjoint(resolved.servers)
 
 
 def _by_source(resolved: Mapping[int, Resolved], wanted: set[int]) -> dict[str, list[list[Any]]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import select
 
 from harness.clusters.lab.places import Places
-from probes.client import FIRST_PORT, PORTS, Prober, raise_open_files
+from probes.client import Prober, raise_open_files
 from probes.desk import Desk
+from probes.source_ports import FIRST_PORT, PORTS
 from probes.wire import Channel
 
 CHUNK = 2000
