@@ -104,13 +104,13 @@ def connect(spec: str) -> Api:
     Raises:
         CliError: There is no such file or context.
     """
-    from harness.clusters.kube.api import Api, SpecError, load_configuration
+    from harness.clusters.kube.api import SpecError, open_api
 
     kind, _, value = spec.partition(":")
     try:
         if kind == "context":
-            return Api(*load_configuration(None, value))
-        return Api(*load_configuration(value, None))
+            return open_api(None, value)
+        return open_api(value, None)
     except SpecError as trouble:
         raise CliError(str(trouble), trouble.advice) from trouble
 

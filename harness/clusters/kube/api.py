@@ -6,82 +6,42 @@ it is given, so a client is never shared between threads (reference cluster.md).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.clusters.kube.errors import (
+    CONNECT,
+    TIMEOUT,
+    ApiError,
+    SpecError,
+    event_of,
+    first_line,
+    no_stream,
+    refusal,
+    why_unreachable,
+)
+from harness.clusters.kube.kubeconfig import load_configuration
 from harness.engine.cluster import ClusterError
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient, Configuration
 
 FIELD_MANAGER = "netcheck"
-TIMEOUT = 30.0
-"""Seconds for one request to the API server."""
+REACH_SECONDS = 6.0
+"""How long a server that was never reached is tried; who mistyped an address shall not wait for long."""
+
+EXEC_SECONDS = 10.0
+"""How long a node may refuse an exec stream before that counts."""
+
+RENEWED = 10.0
+"""Seconds in which credentials are not read anew once more: they are refused for another reason."""
 
 Json = dict[str, Any]
-
-
-class SpecError(ClusterError):
-    """The cluster was named wrongly: no such file, no such context. A usage error, not a measurement."""
-
-
-class ApiError(ClusterError):
-    """The API server refused or could not be reached.
-
-    Attributes:
-        status: HTTP status; 0 when there was no answer.
-        reason: The server's `reason`, such as `AlreadyExists`.
-    """
-
-    def __init__(self, message: str, status: int, reason: str = "", advice: str = "") -> None:
-        super().__init__(message, advice)
-        self.status = status
-        self.reason = reason
-
-
-def load_configuration(kubeconfig: str | None, context: str | None) -> tuple[Configuration, str]:
-    """Read a kubeconfig.
-
-    Args:
-        kubeconfig: Path; None = `KUBECONFIG` or `~/.kube/config`.
-        context: Name of the context; None = the current one.
-
-    Returns:
-        The client's configuration and the name of the context.
-
-    Raises:
-        SpecError: The file or the context is not there, or cannot be read.
-    """
-    from kubernetes import config
-    from kubernetes.client import Configuration
-
-    if kubeconfig is not None and not Path(kubeconfig).is_file():
-        raise SpecError(f"there is no kubeconfig {kubeconfig}", "name the file that kubectl uses")
-    try:
-        contexts, active = config.list_kube_config_contexts(config_file=kubeconfig)
-    except (config.ConfigException, OSError, ValueError) as trouble:
-        raise SpecError(
-            f"the kubeconfig cannot be read: {_first_line(trouble)}", "check it with: kubectl config view"
-        ) from trouble
-    names = [item["name"] for item in contexts]
-    name = context or active["name"]
-    if name not in names:
-        raise SpecError(f"the kubeconfig has no context {name!r}", f"it has: {', '.join(names) or 'none'}")
-    configuration = Configuration()
-    try:
-        config.load_kube_config(config_file=kubeconfig, context=name, client_configuration=configuration)
-    except (config.ConfigException, OSError, ValueError) as trouble:
-        raise SpecError(f"context {name!r} cannot be used: {_first_line(trouble)}") from trouble
-    configuration.retries = False
-    return configuration, name
-
-
-def _first_line(trouble: BaseException) -> str:
-    return (str(trouble).splitlines() or [type(trouble).__name__])[0][:300]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +66,14 @@ class Resource:
 class Api:
     """One API server, used from any thread."""
 
-    def __init__(self, configuration: Configuration, context: str) -> None:
+    def __init__(
+        self, configuration: Configuration, context: str, renew: Callable[[], Configuration] | None = None
+    ) -> None:
         self.context = context
         self._configuration = configuration
+        self._renew = renew
+        self._renewed = time.monotonic() - RENEWED
+        self._generation = 0
         self._local = threading.local()
         self._resources: dict[str, dict[str, Resource]] = {}
         self._lock = threading.Lock()
@@ -116,7 +81,8 @@ class Api:
     def client(self) -> ApiClient:
         """This thread's client."""
         found: ApiClient | None = getattr(self._local, "client", None)
-        if found is None:
+        if found is None or self._local.generation != self._generation:
+            self._local.generation = self._generation
             found = self.new_client()
             self._local.client = found
         return found
@@ -127,7 +93,29 @@ class Api:
 
         return ApiClient(self._configuration)
 
+    def _renewed_since(self, generation: int) -> bool:
+        """Read the credentials anew, once for all threads; whether there are others than in `generation`."""
+        with self._lock:
+            if generation != self._generation:
+                return True
+            if self._renew is None or time.monotonic() - self._renewed < RENEWED:
+                return False
+            self._renewed = time.monotonic()
+            with contextlib.suppress(ClusterError):
+                self._configuration = self._renew()
+                self._generation += 1
+                return True
+            return False
+
     # -- requests --------------------------------------------------------------------------------------
+
+    def reach(self, seconds: float = REACH_SECONDS) -> Json:
+        """The server's version.
+
+        Raises:
+            ApiError: It cannot be reached within some `seconds`.
+        """
+        return self._request("GET", "/version", patience=seconds)
 
     def get(self, path: str, **query: str) -> Json:
         """Read an object or a list.
@@ -198,16 +186,21 @@ class Api:
         response = self._send("GET", path, query, None, "application/json", seconds + 5)
         buffer = b""
         try:
+            if response.status >= 400:
+                raise refusal("WATCH", path, response.status, response.read())
             for piece in response.response.stream(1 << 16, decode_content=False):
                 buffer += piece
                 *lines, buffer = buffer.split(b"\n")
                 for line in lines:
                     if line:
-                        yield json.loads(line)
+                        yield event_of(path, line)
+        except ApiError:
+            raise
         except Exception as trouble:
-            raise ApiError(f"the watch of {path} broke: {_first_line(trouble)}", 0) from trouble
+            raise ApiError(f"the watch of {path} broke: {first_line(trouble)}", 0) from trouble
         finally:
-            response.response.release_conn()
+            # The rest of the answer is still to come: nobody else may get this connection.
+            response.response.close()
 
     def _request(
         self,
@@ -216,18 +209,34 @@ class Api:
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
         content_type: str = "application/json",
+        patience: float | None = None,
     ) -> Json:
-        from harness.clusters.kube.retry import with_retries
+        from harness.clusters.kube.retry import RETRY_SECONDS, with_retries
 
         def once() -> Json:
             response = self._send(method, path, query or {}, body, content_type, TIMEOUT)
-            data = response.read()
+            try:
+                data = response.read()
+            except Exception as trouble:
+                raise self._unreachable(trouble) from trouble
             if response.status >= 400:
-                raise _refusal(method, path, response.status, data)
-            found: Json = json.loads(data) if data else {}
+                raise refusal(method, path, response.status, data, response.headers)
+            try:
+                found: Json = json.loads(data) if data else {}
+            except ValueError as trouble:
+                raise ApiError(f"the answer to {method} {path} is no JSON", 0) from trouble
             return found
 
-        return with_retries(once)
+        def twice() -> Json:
+            generation = self._generation
+            try:
+                return once()
+            except ApiError as trouble:
+                if trouble.status != 401 or not self._renewed_since(generation):
+                    raise
+            return once()
+
+        return with_retries(twice, RETRY_SECONDS if patience is None else patience)
 
     def _send(
         self,
@@ -251,21 +260,33 @@ class Api:
             auth_settings=["BearerToken"],
         )
         try:
-            return client.call_api(*request, _request_timeout=timeout)
+            return client.call_api(*request, _request_timeout=(CONNECT, timeout))
         except Exception as trouble:
-            raise _unreachable(path, trouble) from trouble
+            raise self._unreachable(trouble) from trouble
+
+    def _unreachable(self, trouble: BaseException) -> ApiError:
+        return ApiError(
+            f"the API server {self._configuration.host} cannot be reached: {why_unreachable(trouble)}",
+            0,
+            advice="is the cluster up, and does kubectl reach it?",
+        )
 
     # -- exec ------------------------------------------------------------------------------------------
 
     def exec(self, namespace: str, pod: str, container: str, command: list[str]) -> Any:
         """Start a command in a container; returns the open stream with standard input and output."""
+        from harness.clusters.kube.retry import with_retries
+
+        return with_retries(lambda: self._exec(namespace, pod, container, command), EXEC_SECONDS)
+
+    def _exec(self, namespace: str, pod: str, container: str, command: list[str]) -> Any:
         from kubernetes.client import CoreV1Api
         from kubernetes.stream import stream
 
         core = CoreV1Api(self.new_client())
         call: Callable[..., Any] = core.connect_get_namespaced_pod_exec
         try:
-            return stream(
+            opened = stream(
                 call,
                 pod,
                 namespace,
@@ -278,33 +299,21 @@ class Api:
                 _preload_content=False,
                 _request_timeout=TIMEOUT,
             )
+            # Writing to an agent that does not read must end some day.
+            opened.sock.settimeout(TIMEOUT)
         except Exception as trouble:
-            raise ApiError(f"no exec stream to {namespace}/{pod}: {_first_line(trouble)}", 0) from trouble
+            raise no_stream(namespace, pod, trouble) from trouble
+        return opened
 
 
-def _refusal(method: str, path: str, status: int, data: bytes) -> ApiError:
-    try:
-        answer = json.loads(data)
-    except ValueError:
-        answer = {}
-    message = answer.get("message") or data.decode("utf-8", "replace")[:300] or f"HTTP {status}"
-    reason = answer.get("reason", "")
-    advice = ""
-    if status == 401:
-        message, advice = f"the credentials are refused or expired: {message}", "log in again, as for kubectl"
-    elif status == 403:
-        advice = f"allow it, or ask for it: kubectl auth can-i {_verb(method)} {path.rsplit('/', 1)[-1]}"
-    return ApiError(f"the cluster says: {message}", status, reason, advice)
+def open_api(kubeconfig: str | None, context: str | None) -> Api:
+    """The API server that a kubeconfig names; its credentials are read anew when they expire.
+
+    Raises:
+        SpecError: As `load_configuration`.
+    """
+    configuration, name = load_configuration(kubeconfig, context)
+    return Api(configuration, name, lambda: load_configuration(kubeconfig, name)[0])
 
 
-def _verb(method: str) -> str:
-    return {"GET": "get", "POST": "create", "PATCH": "patch", "DELETE": "delete"}.get(method, method.lower())
-
-
-def _unreachable(path: str, trouble: BaseException) -> ApiError:
-    text = _first_line(trouble)
-    return ApiError(
-        f"the API server cannot be reached: {text}",
-        0,
-        advice="is the cluster up, and does kubectl reach it?",
-    )
+__all__ = ["Api", "ApiError", "Resource", "SpecError", "load_configuration", "open_api"]

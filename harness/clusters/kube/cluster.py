@@ -43,7 +43,7 @@ class KubeCluster:
         self._options = options or PodOptions()
         self._lock = threading.Lock()
         self._count = 0
-        version = api.get("/version")
+        version = api.reach()
         self._nodes, tolerate = _usable_nodes(api.get("/api/v1/nodes")["items"])
         if tolerate:
             self._options = _tolerant(self._options)
