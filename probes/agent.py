@@ -206,7 +206,13 @@ def main(arguments: list[str]) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: os._exit(0))
         raise_open_files()
-        Serve(identity, [(int(port), str(protocol)) for port, protocol in json.loads(rest[0])]).run()
+        try:
+            serve = Serve(identity, [(int(port), str(protocol)) for port, protocol in json.loads(rest[0])])
+        except OSError as trouble:
+            # One line: it becomes the container's termination message, and so a user's.
+            sys.stderr.write(f"{trouble.strerror or trouble}\n")
+            return 1
+        serve.run()
         return 0
     Probe(identity, Pipes(sys.stdin.fileno(), sys.stdout.fileno())).run()
     return 0

@@ -6,6 +6,7 @@ import contextlib
 import os
 import select
 import socket
+import struct
 from typing import Any, Callable
 
 from probes import wire
@@ -15,6 +16,9 @@ _DATAGRAM_SOCKETS = ("/proc/self/net/udp", "/proc/self/net/udp6")
 """Where the kernel tells of each socket (field 10 is its inode) how many datagrams it dropped (the last)."""
 
 _SCTP = 132
+_IP_PKTINFO = 8
+_IPV6_PKTINFO = 50
+_IPV6_RECVPKTINFO = 49
 _MAX_REQUEST = 1 << 16
 
 Answer = Callable[[bytes, str, bool], "bytes | None"]
@@ -134,13 +138,16 @@ def _echo(token: str, identity: str) -> bytes:
 
 
 class _Listener:
-    __slots__ = ("answer", "identity", "sock", "stream")
+    __slots__ = ("answer", "identity", "sock", "stream", "wildcard")
 
-    def __init__(self, sock: socket.socket, identity: str, stream: bool, answer: Answer | None) -> None:
+    def __init__(
+        self, sock: socket.socket, identity: str, stream: bool, answer: Answer | None, wildcard: bool = False
+    ) -> None:
         self.sock = sock
         self.identity = identity
         self.stream = stream
         self.answer = answer
+        self.wildcard = wildcard
 
     def ready(self, server: Server, events: int) -> None:
         if self.stream:
@@ -160,8 +167,13 @@ class _Listener:
 
     def _datagrams(self, server: Server) -> None:
         for _ in range(256):
+            here: list[tuple[int, int, bytes]] = []
             try:
-                data, peer = self.sock.recvfrom(1 << 16)
+                if self.wildcard:
+                    data, found, _, peer = self.sock.recvmsg(1 << 16, 128)
+                    here = _came_to(found)
+                else:
+                    data, peer = self.sock.recvfrom(1 << 16)
             except OSError:
                 return
             if data.startswith(wire.TOKEN_PREFIX):
@@ -173,7 +185,28 @@ class _Listener:
                 reply = None
             if reply is not None:
                 with contextlib.suppress(OSError):
-                    self.sock.sendto(reply, peer)
+                    self.sock.sendmsg([reply], here, 0, peer)
+
+
+def _came_to(found: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:
+    """What makes an answer leave from the address that the question came to.
+
+    A node has several, and routing would choose the one nearest to the asker, who waits for another.
+    """
+    for level, kind, data in found:
+        if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO):
+            return [(level, kind, struct.pack("=I4s4s", 0, data[8:12], b""))]
+        if (level, kind) == (socket.IPPROTO_IPV6, _IPV6_PKTINFO):
+            return [(level, kind, data[:16] + struct.pack("=I", 0))]
+    return []
+
+
+def _ask_where(sock: socket.socket) -> None:
+    """Have the kernel say which address each datagram came to."""
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
 
 
 class Server:
@@ -213,19 +246,24 @@ class Server:
                 kind = socket.SOCK_STREAM if stream else socket.SOCK_DGRAM
                 sock = socket.socket(family, kind | socket.SOCK_NONBLOCK, _SCTP if protocol == "SCTP" else 0)
                 try:
-                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    if stream:
+                        # For datagrams it would let two processes have one port, and one of them the traffic.
+                        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     if family == socket.AF_INET6:
                         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                     sock.bind((address, port))
+                    wildcard = not stream and address in ("0.0.0.0", "::")
                     if stream:
                         sock.listen(BACKLOG)
+                    elif wildcard:
+                        _ask_where(sock)
                 except OSError as trouble:
                     sock.close()
                     raise OSError(
                         trouble.errno,
                         f"{identity} cannot listen on {address} port {port}/{protocol}: {trouble.strerror}",
                     ) from trouble
-                self._watch(_Listener(sock, identity, stream, answer))
+                self._watch(_Listener(sock, identity, stream, answer, wildcard))
 
     def lost(self) -> int:
         """How many datagrams the kernel has thrown away because the buffers of these sockets were full."""

@@ -542,3 +542,24 @@ def _may_ping() -> bool:
 def test_ping(bench: Bench) -> None:
     (seen,) = bench.sweep(["n/a", "icmp", V4, 0, {}])
     assert (seen.kind, seen.token, seen.attempts) == ("connected", True, 1)
+
+
+def test_an_answer_leaves_from_the_address_that_was_asked(bench: Bench) -> None:
+    # A node has several addresses; routing would answer from the one nearest to the asker.
+    port = bench.listen("n/b", "UDP", "0.0.0.0")
+    (seen,) = bench.sweep(["n/a", "udp", "127.0.0.2", port, {}])
+    assert (seen.kind, seen.served_by, seen.remote) == ("connected", "n/b", f"127.0.0.2:{port}")
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
+def test_datagrams_to_all_addresses_are_answered_over_ipv6_too(bench: Bench) -> None:
+    port = bench.listen("n/b", "UDP", "::")
+    (seen,) = bench.sweep(["n/a", "udp", V6, port, {}])
+    assert (seen.kind, seen.served_by) == ("connected", "n/b")
+
+
+@pytest.mark.parametrize("protocol", ["TCP", "UDP"])
+def test_a_port_that_somebody_else_has_is_not_shared(bench: Bench, protocol: str) -> None:
+    port = bench.listen("n/b", protocol)
+    with pytest.raises(OSError, match=f"n/c cannot listen on {V4} port {port}/{protocol}"):
+        bench.server.listen("n/c", [V4], [(port, protocol)])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import threading
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 from harness.clusters.kube.addresses import Addresses
 from harness.clusters.kube.api import Api, ApiError
+from harness.clusters.kube.claims import probed_nodes, wanted
 from harness.clusters.kube.cni import Cni, Kind
 from harness.clusters.kube.manifests import RUN_LABEL, PodOptions
 from harness.clusters.kube.world import KubeWorld
@@ -16,11 +17,9 @@ from harness.model.result import Backend
 from harness.model.scenario import Scenario
 from harness.model.topology import DEFAULT_NODES
 
-FEATURES = frozenset({"dns", "nodeport", "headless", "host-network", "icmp"})
-"""What every cluster has. Externals need routes on the nodes and names in the cluster's DNS, and node probes
-a pod in the node's network: they are absent, and scenarios that need them are skipped with that reason."""
-
-_BUILTIN = ("default", "kube-system")
+FEATURES = frozenset({"dns", "nodeport", "headless", "host-network", "icmp", "node-probes"})
+"""What every cluster has. Externals need routes on the nodes and names in the cluster's DNS: where nothing
+provides them, scenarios that need them are skipped with that reason."""
 
 
 class KubeCluster:
@@ -41,8 +40,7 @@ class KubeCluster:
     ) -> None:
         self._api = api
         self._options = options or PodOptions()
-        self._lock = threading.Lock()
-        self._count = 0
+        self._count = itertools.count(1)
         version = api.reach()
         self._nodes, tolerate = _usable_nodes(api.get("/api/v1/nodes")["items"])
         if tolerate:
@@ -61,15 +59,13 @@ class KubeCluster:
         self.backend = Backend(spec, (self._cni.name, "kubernetes"), versions, features)
 
     def claims(self, scenario: Scenario) -> Claims:
-        """Its namespaces; the whole cluster, if policies of it belong to no namespace."""
+        """What there is one of; the whole cluster, if policies of it belong to no namespace."""
         alone = any(not policy.namespace for step in scenario.steps for policy in step.policies)
-        return Claims(_namespaces(scenario), alone)
+        return Claims(wanted(scenario), alone)
 
     def open(self, scenario: Scenario, run: str) -> KubeWorld:
         """Build the scenario's world."""
-        with self._lock:
-            self._count += 1
-            name = f"netcheck-{run}-{self._count}"
+        name = f"netcheck-{run}-{next(self._count)}"
         topology = scenario.topology
         letters = sorted({*DEFAULT_NODES, *topology.nodes})
         placed = {letter: self._nodes[index % len(self._nodes)] for index, letter in enumerate(letters)}
@@ -78,7 +74,16 @@ class KubeCluster:
             node_addresses={letter: found for letter, (_, found) in placed.items()},
             dns=self._dns,
         )
-        world = KubeWorld(self._api, self._cni, addresses, self._options, run, name, _policy_kinds(scenario))
+        world = KubeWorld(
+            self._api,
+            self._cni,
+            addresses,
+            self._options,
+            run,
+            name,
+            _policy_kinds(scenario),
+            probed_nodes(scenario),
+        )
         try:
             world.reshape(topology)
         except BaseException:
@@ -89,11 +94,6 @@ class KubeCluster:
     def close(self) -> None:
         """Let go of what the CNI driver holds open."""
         self._cni.close()
-
-
-def _namespaces(scenario: Scenario) -> frozenset[str]:
-    topologies = (scenario.topology, *(step.topology for step in scenario.steps))
-    return frozenset(name for item in topologies for name in item.namespaces if name not in _BUILTIN)
 
 
 def _policy_kinds(scenario: Scenario) -> frozenset[Kind]:

@@ -71,6 +71,8 @@ def pod(item: Pod, run: str, node: str, options: PodOptions) -> Json:
         "image": options.image,
         "imagePullPolicy": options.pull_policy,
         "command": serve_command(item.id, ports),
+        # Why it ended, such as a port that is taken, is what it said last.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "env": [{"name": "PYTHONDONTWRITEBYTECODE", "value": "1"}],
         "ports": [_container_port(each.port, each.protocol, each.name) for each in item.listeners],
         "securityContext": {

@@ -205,6 +205,22 @@ class Objects:
         self._own.clear()
 
 
+def _last_words(container: Json) -> str:
+    """What a container said that ended with an error; the agent says why in one line."""
+    for state in (container.get("state", {}), container.get("lastState", {})):
+        terminated = state.get("terminated") or {}
+        if terminated.get("exitCode"):
+            lines = str(terminated.get("message") or terminated.get("reason") or "").strip().splitlines()
+            return lines[-1] if lines else f"exit code {terminated['exitCode']}"
+    return ""
+
+
+def _ended_advice(pod: Json) -> str:
+    if pod["spec"].get("hostNetwork"):
+        return "its ports are those of the node: choose one that nothing on the node has"
+    return "does its image have python3, and may it listen? kubectl logs says more while the pod is there"
+
+
 def _progress(pod: Json) -> tuple[tuple[str, ...], str]:
     """Addresses of a pod that runs, or why it does not yet.
 
@@ -214,6 +230,9 @@ def _progress(pod: Json) -> tuple[tuple[str, ...], str]:
     status = pod.get("status", {})
     name = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
     for container in status.get("containerStatuses", ()):
+        ended = _last_words(container)
+        if ended:
+            raise ClusterError(f"pod {name} ended at once: {ended}", _ended_advice(pod))
         waiting = container.get("state", {}).get("waiting") or {}
         if waiting.get("reason") in _HOPELESS:
             raise ClusterError(

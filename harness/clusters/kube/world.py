@@ -14,6 +14,7 @@ from harness.clusters.kube.cni import Cni, Kind, LabelChange, PodPlace
 from harness.clusters.kube.fleet import Arrived, Fleet
 from harness.clusters.kube.flows import KubeFlows
 from harness.clusters.kube.manifests import RUN_LABEL, PodOptions
+from harness.clusters.kube.node_agents import NodeAgents
 from harness.clusters.kube.objects import Objects
 from harness.clusters.resolve import Proof, Resolved, Resolver, UnresolvedError
 from harness.clusters.results import KIND, TOKEN, Outcomes, undecided
@@ -21,7 +22,7 @@ from harness.engine.cluster import ClusterError, Flows, InForce
 from harness.model.builtin import CLUSTER_DOMAIN, DNS_POD, with_builtins
 from harness.model.outcome import Observation, Outcome, OutcomeKind
 from harness.model.policy import Policy, PolicyRef
-from harness.model.probe import Probe, SourceKind, TargetKind
+from harness.model.probe import Probe, TargetKind
 from harness.model.topology import METADATA_NAME, Pod, Protocol, Topology
 
 CONNECT_TIMEOUT = 2.0
@@ -49,6 +50,7 @@ class KubeWorld:
         run: str,
         name: str,
         kinds: Iterable[Kind] = (),
+        probed: frozenset[str] = frozenset(),
     ) -> None:
         self._api = api
         self._cni = cni
@@ -59,6 +61,7 @@ class KubeWorld:
         self._objects = Objects(api, run, options)
         self._fleet = Fleet(api, run)
         self._canary = Canary(api, self._fleet, name, run, cni, kinds)
+        self._agents = NodeAgents(name, probed)
         self._topology = Topology()
         self._policies: dict[PolicyRef, Policy] = {}
         self._began = time.monotonic()
@@ -98,8 +101,9 @@ class KubeWorld:
             self._objects.add_namespace(topology.namespaces[name])
         placed = {item: (pod, self._node(pod)) for item, pod in fresh.items()}
         if not self._built:
-            self._objects.add_namespace(self._canary.namespace())
+            self._objects.add_namespace(self._agents.allowed_in(self._canary.namespace()))
             placed.update(self._canary.pods(self._addresses.nodes))
+            placed.update(self._agents.pods(self._addresses.nodes))
             self._built = True
         for namespace, account in sorted(
             {(pod.namespace, pod.service_account) for pod, _ in placed.values()}
@@ -114,7 +118,7 @@ class KubeWorld:
         found = self._objects.await_pods(placed)
         self._addresses.pods.update({item: each for item, each in found.items() if item in fresh})
         self._canary.settle({**self._canary.addresses, **found})
-        self._fleet.connect(placed)
+        self._fleet.connect(placed, self._agents.places)
         self.build_seconds = self.build_seconds or time.monotonic() - self._began
 
     def _node(self, pod: Pod) -> str:
@@ -250,8 +254,6 @@ class KubeWorld:
 
     def _resolve(self, resolver: Resolver, probe: Probe) -> Resolved:
         """As the resolver says, but the cluster's own DNS answers questions, not tokens."""
-        if probe.source.kind is not SourceKind.POD:
-            raise UnresolvedError(f"{probe.source} is no pod of the cluster")
         dns = (self._dns_proof(),)
         if probe.target.name == DNS_POD and probe.target.kind in (TargetKind.POD, TargetKind.SERVICE):
             options = {

@@ -1,0 +1,60 @@
+"""Pods that cannot run, as an API server tells it: what the user reads."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from harness.clusters.kube.api import Api
+from harness.clusters.kube.manifests import PodOptions
+from harness.clusters.kube.objects import Objects
+from harness.engine.cluster import ClusterError
+
+
+class Listed:
+    """An API server that has one pod."""
+
+    def __init__(self, pod: dict[str, Any]) -> None:
+        self._pod = pod
+
+    def get(self, path: str, **query: str) -> dict[str, Any]:
+        return {"items": [self._pod], "metadata": {"resourceVersion": "1"}}
+
+
+def awaited(status: dict[str, Any], **spec: Any) -> dict[str, tuple[str, ...]]:
+    pod = {"metadata": {"namespace": "ops", "name": "agent"}, "spec": spec, "status": status}
+    return Objects(cast("Api", Listed(pod)), "r1", PodOptions()).await_pods(["ops/agent"])
+
+
+def ended(message: str) -> dict[str, Any]:
+    return {"terminated": {"exitCode": 1, "reason": "Error", "message": message}}
+
+
+TAKEN = "ops/agent cannot listen on 0.0.0.0 port 9100/TCP: Address already in use"
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        {"state": ended(f"noise\n{TAKEN}\n")},
+        {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended(TAKEN)},
+        {"state": {"running": {}}, "lastState": ended(TAKEN)},
+    ],
+)
+def test_a_port_that_the_node_has_taken_is_said(container: dict[str, Any]) -> None:
+    with pytest.raises(ClusterError, match=f"pod ops/agent ended at once: {TAKEN}") as trouble:
+        awaited({"containerStatuses": [container]}, hostNetwork=True)
+    assert "those of the node" in trouble.value.advice
+
+
+def test_an_agent_that_ends_without_a_word() -> None:
+    silent = {"state": {"terminated": {"exitCode": 127}}}
+    with pytest.raises(ClusterError, match="ended at once: exit code 127") as trouble:
+        awaited({"containerStatuses": [silent]})
+    assert "python3" in trouble.value.advice
+
+
+def test_a_pod_that_runs_has_addresses() -> None:
+    status = {"containerStatuses": [{"state": {"running": {}}}], "podIPs": [{"ip": "10.0.0.1"}]}
+    assert awaited(status) == {"ops/agent": ("10.0.0.1",)}
