@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from harness.dialects.connection import Connection, Ruling
 from harness.dialects.material import Material
+from harness.dialects.standing import Standing
 from harness.model.policy import Policy
 from harness.model.renaming import Renaming
 from harness.model.rules import Direction, Stage
-from harness.model.topology import Topology
+from harness.model.topology import Pod, Topology
 from harness.source.diagnostics import Problems
 from harness.source.nodes import MappingNode
 
@@ -46,19 +46,16 @@ class Dialect(Protocol):
         """
         ...
 
-    def evaluate(
-        self, policies: Sequence[Policy], topology: Topology, direction: Direction, connection: Connection
-    ) -> Ruling | None:
-        """Decide one direction of one connection on paper, without the compiled stages.
+    def standing(
+        self, policies: Sequence[Policy], topology: Topology, direction: Direction, pod: Pod
+    ) -> Iterator[Standing]:
+        """Bring the policies that select a pod before the oracle, without the compiled stages.
 
         Args:
             policies: Policies of this dialect only.
             topology: The world with the labels as they are now.
             direction: The side that is asked.
-            connection: What is to be decided, after services are translated.
-
-        Returns:
-            The ruling, or None when no policy of this dialect has a say.
+            pod: Whose side it is.
         """
         ...
 

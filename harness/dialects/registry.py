@@ -10,7 +10,7 @@ from harness.dialects.base import Dialect
 from harness.dialects.kubernetes import Kubernetes
 from harness.dialects.material import Material
 from harness.model.policy import Policy
-from harness.model.rules import Stage
+from harness.model.rules import Stage, merged
 from harness.model.topology import Topology
 from harness.source.diagnostics import Problems, did_you_mean
 from harness.source.nodes import MappingNode, ScalarNode
@@ -18,7 +18,7 @@ from harness.source.nodes import MappingNode, ScalarNode
 DIALECTS: Mapping[str, Dialect] = MappingProxyType(
     {dialect.name: dialect for dialect in (Admin(), Kubernetes())}
 )
-"""Every dialect by name, in the order in which their stages stand."""
+"""Every dialect by name, in the order in which they are looked through."""
 
 _DECLARED_ELSEWHERE = {
     "Pod": "pods",
@@ -61,13 +61,13 @@ def parse_manifest(document: MappingNode, namespace: str, problems: Problems) ->
 
 
 def compile_all(policies: Sequence[Policy], topology: Topology) -> tuple[Stage, ...]:
-    """Neutral stages of all policies, dialect by dialect, for the pods and labels of `topology`."""
+    """Neutral stages of all policies, tier by tier, for the pods and labels of `topology`."""
     stages: list[Stage] = []
     for name, dialect in DIALECTS.items():
         mine = [policy for policy in policies if policy.dialect == name]
         if mine:
             stages.extend(dialect.compile(mine, topology))
-    return tuple(stages)
+    return merged(stages)
 
 
 def material(policies: Sequence[Policy]) -> Material:

@@ -8,12 +8,14 @@ the stage decides. After the last stage: allow.
 
 NetworkPolicy is one stage per direction with default ``DENY`` and allow rules only (semantics.md 3.1);
 Calico is a stage per tier (3.4); ClusterNetworkPolicy a stage with default ``PASS`` before and after (3.2);
-Cilium a stage whose deny rules come first (3.3).
+Cilium a stage whose deny rules come first (3.3). Stages of the same tier and direction are one, whichever
+dialects they come from: their blocks are read by `order`.
 """
 
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -50,6 +52,24 @@ class Reach(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Tier:
+    """Policies that are evaluated together, whatever their dialect.
+
+    Attributes:
+        order: Tiers are asked from the lowest to the highest; the numbers are those of Calico's own tiers,
+            so that tiers of Calico's users find their places between these (semantics.md 3.4).
+    """
+
+    name: str
+    order: float
+
+
+ADMIN_TIER = Tier("Admin", 1_000)
+NETWORK_POLICY_TIER = Tier("NetworkPolicy", 1_000_000)
+BASELINE_TIER = Tier("Baseline", 10_000_000)
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """Addresses of `network` outside of `excepts`, as far as `reach` says."""
 
@@ -74,7 +94,8 @@ class Match:
     Attributes:
         subjects: Ids of the selected pods that this match is about (named ports differ from pod to pod).
         pods: Ids of peer pods; hostNetwork pods have no address of their own and never stand here.
-        blocks: Peer addresses; with `pods` the union of both.
+        blocks: Peer addresses; with `pods` and `nodes` the union of all.
+        nodes: Letters of peer nodes.
         ports: Destination ports; None = every protocol and port, ICMP included; empty = nothing matches.
     """
 
@@ -82,11 +103,12 @@ class Match:
     pods: frozenset[str] | None = None
     blocks: tuple[Block, ...] | None = None
     ports: tuple[Ports, ...] | None = None
+    nodes: frozenset[str] | None = None
 
     @property
     def any_peer(self) -> bool:
         """Whether the match takes every peer: pods, nodes and addresses outside."""
-        return self.pods is None and self.blocks is None
+        return self.pods is None and self.blocks is None and self.nodes is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,21 +142,55 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class PolicyBlock:
-    """The rules of one policy in one direction and the pods that it selects."""
+    """The rules of one policy in one direction and the pods that it selects.
+
+    Attributes:
+        order: Place among the blocks of its tier, the lowest first; equal ones stay as they come.
+        isolates: Whether it brings the default of the stage to the pods that it selects.
+    """
 
     subjects: frozenset[str]
     rules: tuple[Rule, ...]
     origin: Origin
+    order: float = 0
+    isolates: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Blocks that are evaluated together, in order, and what happens when none of their rules matches."""
+    """Blocks that are evaluated together, in order, and what happens when none of their rules matches.
 
-    name: str
+    Attributes:
+        default: For pods that some block isolates; other pods are passed on.
+        ordered: Whether the first rule that matches decides. Otherwise all rules allow, and those on open
+            points are asked last.
+    """
+
+    tier: Tier
     direction: Direction
     blocks: tuple[PolicyBlock, ...]
     default: Action = Action.DENY
+    ordered: bool = False
+
+    @property
+    def name(self) -> str:
+        """The tier's name."""
+        return self.tier.name
+
+
+def merged(stages: Iterable[Stage]) -> tuple[Stage, ...]:
+    """Stages by tier, those of the same tier and direction as one with its blocks in order."""
+    found: dict[tuple[float, str, Direction], list[Stage]] = {}
+    for stage in stages:
+        found.setdefault((stage.tier.order, stage.tier.name, stage.direction), []).append(stage)
+    result = []
+    for key in sorted(found):
+        same = found[key]
+        blocks = sorted((block for stage in same for block in stage.blocks), key=lambda item: item.order)
+        default = Action.DENY if any(stage.default is Action.DENY for stage in same) else Action.PASS
+        ordered = any(stage.ordered for stage in same)
+        result.append(Stage(same[0].tier, same[0].direction, tuple(blocks), default, ordered))
+    return tuple(result)
 
 
 OPEN_POINTS = {
@@ -145,5 +201,8 @@ OPEN_POINTS = {
     "nodeport-source": "the source address of NodePort traffic (semantics.md 4 no. 9)",
     "established": "connections opened before the change (semantics.md 4 no. 13)",
     "host-network": "a hostNetwork pod as subject or peer of a policy (semantics.md 4 no. 3 and 4)",
+    "equal-priority": "which of two policies of the same priority comes first (semantics.md 4 no. 20)",
+    "own-node": "a policy that denies what a pod sends to its own node (semantics.md 3.1 no. 11 and 3.2)",
+    "domain-name": "for which addresses a domain name stands (semantics.md 3.2)",
 }
 """What the specification leaves open, by name; the text completes `undefined by the specification: …`."""

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from harness.dialects.connection import Connection, End, Ruling
-from harness.dialects.registry import DIALECTS
 from harness.model.builtin import DNS_POD, with_builtins
 from harness.model.policy import Policy
 from harness.model.prediction import Answer
 from harness.model.probe import Probe, SourceKind
-from harness.model.rules import OPEN_POINTS, Direction, Origin
+from harness.model.rules import Direction, Origin
 from harness.model.topology import Topology
 from harness.oracle.paths import Leg, Path, UndecidedError, legs
+from harness.oracle.tiers import decide, opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,31 +115,22 @@ def _side(path: Path, policies: Sequence[Policy], topology: Topology, direction:
     connection = path.connection
     ruling = _ask(policies, topology, direction, connection)
     if connection.looped and ruling.answer is Answer.DENY:
-        return _open(ruling, "own-service")
+        return opened(ruling, "own-service")
     if path.entry is None or direction is Direction.EGRESS:
         return ruling
     # The node may put its own address in place of the source's (semantics.md 4 no. 9).
     translated = _ask(policies, topology, direction, replace(connection, source=path.entry))
     if translated.answer is ruling.answer:
         return ruling
-    return _open(ruling if ruling.answer is not Answer.ALLOW else translated, "nodeport-source")
-
-
-def _open(ruling: Ruling, point: str) -> Ruling:
-    reason = f"undefined by the specification: {OPEN_POINTS[point]}"
-    return Ruling(Answer.UNDEFINED, reason, ruling.deciding, point)
+    return opened(ruling if ruling.answer is not Answer.ALLOW else translated, "nodeport-source")
 
 
 def _ask(
     policies: Sequence[Policy], topology: Topology, direction: Direction, connection: Connection
 ) -> Ruling:
-    """The first dialect that has a say; when none has, nothing stands in the way."""
-    for name, dialect in DIALECTS.items():
-        mine = [policy for policy in policies if policy.dialect == name]
-        ruling = dialect.evaluate(mine, topology, direction, connection) if mine else None
-        if ruling is not None:
-            return ruling
-    return Ruling(Answer.ALLOW, _no_policy(connection.subject(direction), direction))
+    """All dialects together; when no policy has a say, nothing stands in the way."""
+    ruling = decide(policies, topology, direction, connection)
+    return ruling or Ruling(Answer.ALLOW, _no_policy(connection.subject(direction), direction))
 
 
 def _no_policy(subject: End, direction: Direction) -> str:

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from harness.dialects.kubernetes.evaluate import evaluate
 from harness.model.prediction import Answer
 from harness.model.rules import Direction
 from harness.model.topology import Family, Topology
+from harness.oracle.tiers import decide as evaluate
 from tests.unit.kubernetes_worlds import connection, pod, policy, world
 
 INGRESS, EGRESS = Direction.INGRESS, Direction.EGRESS

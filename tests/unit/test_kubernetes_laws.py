@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from harness.dialects.connection import Connection, End, Ruling
 from harness.dialects.kubernetes.compile import compile_policies
-from harness.dialects.kubernetes.evaluate import evaluate
 from harness.dialects.kubernetes.types import NetworkPolicy, PodPeer, PolicyRule
 from harness.dialects.selectors import LabelSelector
 from harness.model.policy import Policy
@@ -19,6 +18,7 @@ from harness.model.prediction import Answer
 from harness.model.probe import SourceKind
 from harness.model.rules import Action, Block, Direction, Match, Ports, Reach, Stage
 from harness.model.topology import Family, Topology
+from harness.oracle.tiers import decide as evaluate
 from tests.unit.kubernetes_worlds import (
     HERE,
     RULES,

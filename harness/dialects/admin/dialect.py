@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from harness.dialects.admin import compile as compiler
+from harness.dialects.admin import evaluate as evaluator
 from harness.dialects.admin import material as collector
 from harness.dialects.admin import parse as parser
 from harness.dialects.admin import rename as renamer
 from harness.dialects.admin.versions import FORMS
-from harness.dialects.connection import Connection, Ruling
 from harness.dialects.material import Material
+from harness.dialects.standing import Standing
 from harness.model.policy import Policy
-from harness.model.prediction import Answer
 from harness.model.renaming import Renaming
 from harness.model.rules import Direction, Stage
-from harness.model.topology import Topology
+from harness.model.topology import Pod, Topology
 from harness.source.diagnostics import Problems
 from harness.source.nodes import MappingNode
 
@@ -32,13 +33,13 @@ class Admin:
 
     def compile(self, policies: Sequence[Policy], topology: Topology) -> tuple[Stage, ...]:
         """See `harness.dialects.base.Dialect.compile`."""
-        raise ValueError("no backend of this version enforces admin policies")
+        return compiler.compile_policies(policies, topology)
 
-    def evaluate(
-        self, policies: Sequence[Policy], topology: Topology, direction: Direction, connection: Connection
-    ) -> Ruling | None:
-        """See `harness.dialects.base.Dialect.evaluate`."""
-        return Ruling(Answer.UNDEFINED, "this version does not evaluate admin policies")
+    def standing(
+        self, policies: Sequence[Policy], topology: Topology, direction: Direction, pod: Pod
+    ) -> Iterator[Standing]:
+        """See `harness.dialects.base.Dialect.standing`."""
+        return evaluator.standing(policies, topology, direction, pod)
 
     def material(self, policies: Sequence[Policy]) -> Material:
         """See `harness.dialects.base.Dialect.material`."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from harness.dialects.kubernetes.types import BlockPeer, NetworkPolicy, PodPeer, PolicyPort, PolicyRule
 from harness.model.policy import Policy
 from harness.model.rules import (
+    NETWORK_POLICY_TIER,
     Action,
     Block,
     Direction,
@@ -29,6 +30,9 @@ from harness.model.topology import Pod, Protocol, Topology
 _TRANSPORTS = (Ports(Protocol.TCP), Ports(Protocol.UDP), Ports(Protocol.SCTP))
 _ICMP = (Ports(Protocol.ICMP),)
 
+_CALICO_ORDER = 1000
+"""Where Calico puts NetworkPolicies in their tier (semantics.md 3.4); alone they have no order."""
+
 
 def compile_policies(policies: Sequence[Policy], topology: Topology) -> tuple[Stage, ...]:
     """A stage for each direction that some policy isolates."""
@@ -39,7 +43,8 @@ def compile_policies(policies: Sequence[Policy], topology: Topology) -> tuple[St
             if direction not in policy.parsed.directions:
                 continue
             compiler = _Compiler(policy.parsed, str(policy), direction, topology)
-            block = PolicyBlock(frozenset(compiler.subjects), (), Origin(str(policy), "", policy.place))
+            origin = Origin(str(policy), "", policy.place)
+            block = PolicyBlock(frozenset(compiler.subjects), (), origin, order=_CALICO_ORDER)
             rules = [
                 rule for item in enumerate(policy.parsed.rules(direction)) for rule in compiler.rule(*item)
             ]
@@ -47,7 +52,7 @@ def compile_policies(policies: Sequence[Policy], topology: Topology) -> tuple[St
             if any(rule.open_point for rule in rules):
                 open_ended.append(replace(block, rules=tuple(rule for rule in rules if rule.open_point)))
         if definite:
-            stages.append(Stage("NetworkPolicy", direction, (*definite, *open_ended)))
+            stages.append(Stage(NETWORK_POLICY_TIER, direction, (*definite, *open_ended)))
     return tuple(stages)
 
 

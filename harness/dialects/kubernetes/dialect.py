@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.dialects.connection import Connection, Ruling
 from harness.dialects.kubernetes import compile as compiler
 from harness.dialects.kubernetes import evaluate as evaluator
 from harness.dialects.kubernetes import material as collector
 from harness.dialects.kubernetes import parse as parser
 from harness.dialects.kubernetes import rename as renamer
 from harness.dialects.material import Material
+from harness.dialects.standing import Standing
 from harness.model.policy import Policy
 from harness.model.renaming import Renaming
 from harness.model.rules import Direction, Stage
-from harness.model.topology import Topology
+from harness.model.topology import Pod, Topology
 from harness.source.diagnostics import Problems
 from harness.source.nodes import MappingNode
 
@@ -34,11 +34,11 @@ class Kubernetes:
         """See `harness.dialects.base.Dialect.compile`."""
         return compiler.compile_policies(policies, topology)
 
-    def evaluate(
-        self, policies: Sequence[Policy], topology: Topology, direction: Direction, connection: Connection
-    ) -> Ruling | None:
-        """See `harness.dialects.base.Dialect.evaluate`."""
-        return evaluator.evaluate(policies, topology, direction, connection)
+    def standing(
+        self, policies: Sequence[Policy], topology: Topology, direction: Direction, pod: Pod
+    ) -> Iterator[Standing]:
+        """See `harness.dialects.base.Dialect.standing`."""
+        return evaluator.standing(policies, topology, direction, pod)
 
     def material(self, policies: Sequence[Policy]) -> Material:
         """See `harness.dialects.base.Dialect.material`."""

@@ -1,227 +1,164 @@
-"""NetworkPolicy on paper: allow, deny or undefined, and the rules that decide (semantics.md 3.1 and 9).
+"""NetworkPolicy on paper: whom a policy isolates, and which of its rules match (semantics.md 3.1).
 
 Shares the parser and the selectors with the compiler, and nothing else: each checks the other.
 """
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
-from harness.dialects.connection import Connection, End, Ruling
-from harness.dialects.kubernetes.types import (
-    BlockPeer,
-    IpBlock,
-    NetworkPolicy,
-    PodPeer,
-    PolicyPort,
-    PolicyRule,
-)
+from harness.dialects.connection import Connection, End
+from harness.dialects.kubernetes.types import BlockPeer, IpBlock, PodPeer, PolicyPort, PolicyRule
+from harness.dialects.paper import elsewhere, is_node, port_text, selected
+from harness.dialects.standing import Match, Standing, depends_on
 from harness.model.policy import Policy
-from harness.model.prediction import Answer
 from harness.model.probe import SourceKind
-from harness.model.rules import OPEN_POINTS, Direction, Network, Origin
+from harness.model.rules import NETWORK_POLICY_TIER, Action, Direction
 from harness.model.topology import Family, Pod, Protocol, Topology
+from harness.model.trace import Part
+from harness.source import Place
 
-Match = bool | str
-"""Whether something matches: yes, no, or the open point (a key of `OPEN_POINTS`) on which that depends."""
+_CALICO_ORDER = 1000
+"""Where Calico puts NetworkPolicies in their tier (semantics.md 3.4); alone they have no order."""
 
-_NOBODYS = tuple(
-    ipaddress.ip_network(text)
-    for text in (
-        *("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32"),  # RFC 5737, RFC 3849
-        *("127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "::1/128", "fe80::/10", "ff00::/8"),
-    )
-)
-"""Addresses for documentation, of the own machine, of the own link, of groups: no pod's and no node's."""
+_SIDES = {Direction.INGRESS: "from", Direction.EGRESS: "to"}
 
 
-def evaluate(
-    policies: Sequence[Policy], topology: Topology, direction: Direction, connection: Connection
-) -> Ruling | None:
-    """Decide one direction of one connection.
-
-    Args:
-        policies: NetworkPolicies; those of other dialects must not be among them.
-        topology: The world with the labels as they are now.
-        direction: The side that is asked.
-        connection: What is to be decided.
-
-    Returns:
-        The ruling, or None when no policy has a say: the side is no pod, or nothing isolates it.
-    """
-    subject = connection.subject(direction)
-    if subject.kind is not SourceKind.POD:
-        return None
-    pod = topology.pods[subject.name]
-    isolating = [item for item in policies if _isolates(item.parsed, pod, direction)]
-    if not isolating:
-        return None
-    if connection.to_itself:
-        return Ruling(Answer.ALLOW, "no policy can keep a pod from itself")
-    ruling = _by_rules(isolating, topology, direction, connection)
-    if ruling.answer is Answer.ALLOW:
-        return ruling
-    ruling = _own_node(ruling, subject, connection.peer(direction), topology)
-    if pod.host_network and ruling.answer is not Answer.ALLOW:
-        # Either the policy is ignored, and the answer is allow, or the pod is treated as any other.
-        return _open("host-network", ruling.deciding)
-    return ruling
+def standing(
+    policies: Sequence[Policy], topology: Topology, direction: Direction, pod: Pod
+) -> Iterator[Standing]:
+    """The NetworkPolicies that isolate a pod in one direction (3.1 no. 1 to 3)."""
+    for policy in policies:
+        spec = policy.parsed
+        if (
+            spec.namespace == pod.namespace
+            and direction in spec.directions
+            and spec.subject.matches(pod.labels)
+        ):
+            found = _Standing(policy, NETWORK_POLICY_TIER, spec.rules(direction), direction, topology)
+            # Either the policy is ignored, or the pod is treated as any other (section 4 no. 3).
+            found.doubt = "host-network" if pod.host_network else None
+            yield found
 
 
-def _isolates(policy: NetworkPolicy, pod: Pod, direction: Direction) -> bool:
-    return (
-        policy.namespace == pod.namespace
-        and direction in policy.directions
-        and policy.subject.matches(pod.labels)
-    )
+class _Standing(Standing):
+    """One NetworkPolicy: it isolates, and any of its rules may allow (3.1 no. 3)."""
 
+    order = _CALICO_ORDER
+    ordered = False
+    isolates = True
 
-def _by_rules(
-    isolating: Sequence[Policy], topology: Topology, direction: Direction, connection: Connection
-) -> Ruling:
-    """The union of all rules of all isolating policies (3.1 no. 3)."""
-    allowing: list[Origin] = []
-    open_rules: dict[str, list[Origin]] = {}
-    for policy in isolating:
-        for number, rule in enumerate(policy.parsed.rules(direction)):
-            match = _Question(policy.parsed, topology, direction, connection).rule(rule)
-            origin = Origin(str(policy), f"{direction}[{number}]", rule.place)
-            if match is True:
-                allowing.append(origin)
-            elif match:
-                open_rules.setdefault(match, []).append(origin)
-    if allowing:
-        return Ruling(Answer.ALLOW, f"{direction} rule matches", tuple(allowing))
-    if open_rules:
-        point = next(iter(open_rules))
-        return _open(point, tuple(origin for origins in open_rules.values() for origin in origins))
-    isolated_by = tuple(Origin(str(policy), "", policy.place) for policy in isolating)
-    if connection.protocol is Protocol.ICMP:
-        return _open("icmp", isolated_by)
-    return Ruling(Answer.DENY, f"isolated for {direction}, and no rule matches", isolated_by)
+    def action(self, rule: PolicyRule) -> Action:
+        """NetworkPolicies can only allow."""
+        return Action.ALLOW
 
+    def silent(self, connection: Connection) -> str | None:
+        """Whether isolation concerns ICMP is open (3.1 no. 12)."""
+        return "icmp" if connection.protocol is Protocol.ICMP else None
 
-def _own_node(ruling: Ruling, subject: End, peer: End, topology: Topology) -> Ruling:
-    """The node on which a pod runs always reaches it, and is reached (3.1 no. 11)."""
-    if not _is_node(peer, topology):
-        return ruling
-    if subject.node is None or peer.node is None:
-        return Ruling(
-            Answer.UNDEFINED,
-            f"{subject} and {peer}: the scenario does not say whether they share a node, "
-            "and a pod's own node is always allowed",
-            ruling.deciding,
-        )
-    if subject.node == peer.node:
-        return Ruling(Answer.ALLOW, "a pod's own node is always allowed")
-    return ruling
-
-
-def _open(point: str, deciding: tuple[Origin, ...]) -> Ruling:
-    return Ruling(Answer.UNDEFINED, f"undefined by the specification: {OPEN_POINTS[point]}", deciding, point)
-
-
-def _is_node(end: End, topology: Topology) -> bool:
-    """A hostNetwork pod has its node's address."""
-    if end.kind is SourceKind.POD:
-        return topology.pods[end.name].host_network
-    return end.kind is SourceKind.NODE
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """Whether rules of one policy match one connection."""
-
-    policy: NetworkPolicy
-    topology: Topology
-    direction: Direction
-    connection: Connection
-
-    def rule(self, rule: PolicyRule) -> Match:
+    def matches(self, rule: PolicyRule, connection: Connection) -> Match:
         """Any peer AND any port (3.1 no. 5), the port asked together with the peer it belongs to."""
-        return _any(self._pair(peer, rule) for peer in rule.peers or (None,))
+        return _any(self._pair(peer, rule, connection) for peer in rule.peers or (None,))
 
-    def _pair(self, peer: PodPeer | BlockPeer | None, rule: PolicyRule) -> Match:
-        found = self._peer(peer)
+    def parts(self, rule: PolicyRule, connection: Connection) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
+        """See `Standing.parts`."""
+        side = _SIDES[self.direction]
+        peers = tuple(
+            _part(f"{side}[{number}]", self._peer(peer, connection), self._why(peer, connection), peer.place)
+            for number, peer in enumerate(rule.peers)
+        )
+        ports = tuple(
+            _part(f"ports[{number}]", self._port(port, None, connection), _wanted(port), port.place)
+            for number, port in enumerate(rule.ports)
+        )
+        return peers, ports
+
+    def _pair(self, peer: PodPeer | BlockPeer | None, rule: PolicyRule, connection: Connection) -> Match:
+        found = self._peer(peer, connection)
         if found is False:
             return False
         if not rule.ports:
-            port: Match = "icmp" if self.connection.protocol is Protocol.ICMP else True
+            port: Match = "icmp" if connection.protocol is Protocol.ICMP else True
         else:
-            port = _any(self._port(item, peer) for item in rule.ports)
+            port = _any(self._port(item, peer, connection) for item in rule.ports)
         if port is False:
             return False
         return port if found is True else found
 
-    def _peer(self, peer: PodPeer | BlockPeer | None) -> Match:
-        end = self.connection.peer(self.direction)
+    def _peer(self, peer: PodPeer | BlockPeer | None, connection: Connection) -> Match:
         if peer is None:
             return True
+        end = connection.peer(self.direction)
         if isinstance(peer, BlockPeer):
-            return self._block(peer.block, end)
+            return self._block(peer.block, end, connection.family)
         if end.kind is not SourceKind.POD:
             return False
         pod = self.topology.pods[end.name]
         if peer.namespaces is None:
-            selected = pod.namespace == self.policy.namespace
+            found = pod.namespace == self.policy.parsed.namespace and peer.pods.matches(pod.labels)
         else:
-            selected = peer.namespaces.matches(self.topology.namespaces[pod.namespace].labels)
-        selected = selected and peer.pods.matches(pod.labels)
-        return "host-network" if selected and pod.host_network else selected
+            found = selected(peer.namespaces, peer.pods, pod, self.topology)
+        return "host-network" if found and pod.host_network else found
 
-    def _block(self, block: IpBlock, end: End) -> Match:
-        if (block.network.version == 4) is not (self.connection.family is Family.IPV4):
+    def _why(self, peer: PodPeer | BlockPeer, connection: Connection) -> str:
+        end = connection.peer(self.direction)
+        if isinstance(peer, BlockPeer):
+            if end.address is None:
+                return f"{end} against {peer.block}: ipBlocks are meant for addresses outside of the cluster"
+            return f"{end.address} against {peer.block}"
+        if end.kind is not SourceKind.POD:
+            return f"{end} is no pod"
+        pod = self.topology.pods[end.name]
+        if peer.namespaces is None and pod.namespace != self.policy.parsed.namespace:
+            return f"{end} is not in {self.policy.parsed.namespace}, and the peer has no namespaceSelector"
+        labels = self.topology.namespaces[pod.namespace].labels
+        if peer.namespaces is not None and not peer.namespaces.matches(labels):
+            return f"the labels of namespace {pod.namespace} do not match"
+        if not peer.pods.matches(pod.labels):
+            return f"the labels of {end} do not match"
+        return f"{end} matches"
+
+    def _block(self, block: IpBlock, end: End, family: Family) -> Match:
+        if (block.network.version == 4) is not (family is Family.IPV4):
             return False
         if end.address is not None:
             inside = end.address in block.network
             return inside and not any(end.address in hole for hole in block.excepts)
-        if self._elsewhere(block):
+        if elsewhere(block.network, self.topology):
             return False
-        return "ipblock-node" if _is_node(end, self.topology) else "ipblock-pod"
+        return "ipblock-node" if is_node(end, self.topology) else "ipblock-pod"
 
-    def _elsewhere(self, block: IpBlock) -> bool:
-        """Whether no pod or node can have an address of the block, wherever the cluster's ranges lie."""
-        if any(_within(block.network, nobodys) for nobodys in _NOBODYS):
-            return True
-        return block.network.num_addresses == 1 and any(
-            ipaddress.ip_address(text) == block.network.network_address
-            for external in self.topology.externals.values()
-            for text in external.addresses.values()
-        )
-
-    def _port(self, port: PolicyPort, peer: PodPeer | BlockPeer | None) -> Match:
-        if port.protocol is not self.connection.protocol:
+    def _port(self, port: PolicyPort, peer: PodPeer | BlockPeer | None, connection: Connection) -> Match:
+        if port.protocol is not connection.protocol:
             return False
         if port.port is None:
             return True
         if isinstance(port.port, int):
-            return port.port <= self.connection.port <= (port.end or port.port)
-        return self._named_port(port.port, peer)
+            return port.port <= connection.port <= (port.end or port.port)
+        return self._named_port(port.port, peer, connection)
 
-    def _named_port(self, name: str, peer: PodPeer | BlockPeer | None) -> Match:
+    def _named_port(self, name: str, peer: PodPeer | BlockPeer | None, connection: Connection) -> Match:
         """A name is looked up in the destination pod; towards addresses it means nothing (3.1 no. 8)."""
-        end = self.connection.destination
+        end = connection.destination
         towards_block = self.direction is Direction.EGRESS and isinstance(peer, BlockPeer)
         if end.kind is not SourceKind.POD or towards_block:
             return False
         pod = self.topology.pods[end.name]
         named = any(
-            item.name == name
-            and item.protocol is self.connection.protocol
-            and item.port == self.connection.port
+            item.name == name and item.protocol is connection.protocol and item.port == connection.port
             for item in pod.listeners
         )
         return "host-network" if named and pod.host_network else named
 
 
-def _within(inner: Network, outer: Network) -> bool:
-    return (
-        inner.version == outer.version
-        and inner.prefixlen >= outer.prefixlen
-        and (inner.network_address in outer)
-    )
+def _part(name: str, match: Match, why: str, place: Place) -> Part:
+    if isinstance(match, str):
+        return Part(name, None, f"{why}; {depends_on(match)}", place)
+    return Part(name, match, why, place)
+
+
+def _wanted(port: PolicyPort) -> str:
+    return f"wants {port_text(port.protocol, port.port, port.end)}"
 
 
 def _any(matches: Iterator[Match]) -> Match:

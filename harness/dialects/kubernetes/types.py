@@ -17,6 +17,10 @@ class IpBlock:
     network: Network
     excepts: tuple[Network, ...] = ()
 
+    def __str__(self) -> str:
+        holes = ", ".join(str(item) for item in self.excepts)
+        return f"{self.network} except {holes}" if holes else str(self.network)
+
 
 @dataclass(frozen=True, slots=True)
 class PodPeer:

@@ -1,0 +1,90 @@
+"""How policies stand to a pod on paper: the form in which every dialect brings them before the oracle.
+
+The dialect says which policies select the pod, in which tier and in which place there, and whether a rule
+matches a connection. The oracle alone decides, over the policies of all dialects together
+(`harness.oracle.tiers`); it never sees the neutral stages that the same policies compile to.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from harness.dialects.connection import Connection
+from harness.model.policy import Policy
+from harness.model.rules import OPEN_POINTS, Action, Direction, Origin, Tier
+from harness.model.topology import Topology
+from harness.model.trace import Part
+
+Match = bool | str
+"""Whether something matches: yes, no, or what that depends on: a key of `OPEN_POINTS` or of `UNKNOWN`."""
+
+UNKNOWN: Mapping[str, str] = MappingProxyType(
+    {
+        "address": "the cluster chooses the addresses of pods and nodes, and the rule names some addresses",
+        "node-labels": "the rule selects nodes by labels, and scenarios do not say which labels nodes have",
+    }
+)
+"""What the files do not tell, although the specification is clear; whole sentences without full stop."""
+
+
+def depends_on(match: str) -> str:
+    """A sentence that says on what a match depends."""
+    return UNKNOWN.get(match) or f"undefined by the specification: {OPEN_POINTS[match]}"
+
+
+class Standing(ABC):
+    """One policy that selects one pod in one direction.
+
+    Attributes:
+        rules: Those of the direction, as the dialect's parser made them; each has a `place`.
+        tier: Where it is evaluated.
+        order: Place in the tier, the lowest first.
+        tie: Decides between equal `order`, where the specification says how; policies that are equal in both
+            have no defined order.
+        ordered: Whether the first rule that matches decides; otherwise every rule that matches counts.
+        isolates: Whether a connection is denied that no rule of the tier matches.
+        doubt: The open point on which it depends whether the policy selects the pod at all.
+    """
+
+    order: float = 0
+    tie: str = ""
+    ordered: bool = True
+    isolates: bool = False
+    doubt: str | None = None
+
+    def __init__(
+        self, policy: Policy, tier: Tier, rules: Sequence[Any], direction: Direction, topology: Topology
+    ) -> None:
+        self.policy = policy
+        self.tier = tier
+        self.rules = rules
+        self.direction = direction
+        self.topology = topology
+
+    @property
+    def origin(self) -> Origin:
+        """The policy as a whole."""
+        return Origin(str(self.policy), "", self.policy.place)
+
+    def rule_origin(self, number: int) -> Origin:
+        """One of its rules."""
+        return Origin(str(self.policy), f"{self.direction}[{number}]", self.rules[number].place)
+
+    @abstractmethod
+    def action(self, rule: Any) -> Action:
+        """What a rule does with a connection that it matches."""
+
+    @abstractmethod
+    def matches(self, rule: Any, connection: Connection) -> Match:
+        """Whether a rule matches."""
+
+    def silent(self, connection: Connection) -> str | None:
+        """The open point on which it depends whether `isolates` concerns this connection; None = it does."""
+        return None
+
+    @abstractmethod
+    def parts(self, rule: Any, connection: Connection) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
+        """Peers and ports of a rule, each with whether it matches and why; for traces only."""

@@ -1,0 +1,225 @@
+"""All policies of a world, tier by tier, over all dialects together: what one side of a connection gets.
+
+A tier asks the policies that select the pod, in their order. A rule that matches allows, denies or passes on
+to the next tier; when none does, the connection is denied if one of the policies isolates the pod, and
+passed on otherwise. What no tier decides is allowed (semantics.md 3.2 and 9).
+
+Where something is open, everything that can follow is followed: the answer is `undefined` only when the ends
+differ. Policies of different dialects in the same tier are asked together, never one dialect after another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+
+from harness.dialects.connection import Connection, End, Ruling
+from harness.dialects.paper import is_node
+from harness.dialects.registry import DIALECTS
+from harness.dialects.standing import Standing, depends_on
+from harness.model.policy import Policy
+from harness.model.prediction import Answer
+from harness.model.probe import SourceKind
+from harness.model.rules import NETWORK_POLICY_TIER, OPEN_POINTS, Action, Direction, Origin, Tier
+from harness.model.topology import Topology
+
+Reached = tuple[Standing, int, bool | str]
+"""A rule that may match: its policy, its number, and whether it does or on what that depends."""
+
+
+def stand(
+    policies: Sequence[Policy], topology: Topology, direction: Direction, subject: End
+) -> tuple[Standing, ...]:
+    """The policies of all dialects that select a pod, in the order in which they are asked."""
+    if subject.kind is not SourceKind.POD:
+        return ()
+    pod = topology.pods[subject.name]
+    by_dialect: dict[str, list[Policy]] = {}
+    for policy in policies:
+        by_dialect.setdefault(policy.dialect, []).append(policy)
+    found = [
+        item
+        for name, mine in by_dialect.items()
+        for item in DIALECTS[name].standing(mine, topology, direction, pod)
+    ]
+    if len(found) > 1:
+        found.sort(key=_place)
+    return tuple(found)
+
+
+def _place(item: Standing) -> tuple[float, str, float, str]:
+    return item.tier.order, item.tier.name, item.order, item.tie
+
+
+def decide(
+    policies: Sequence[Policy], topology: Topology, direction: Direction, connection: Connection
+) -> Ruling | None:
+    """Decide one direction of one connection; None when no policy has a say."""
+    subject = connection.subject(direction)
+    return rule(stand(policies, topology, direction, subject), topology, direction, connection)
+
+
+def rule(
+    standing: Sequence[Standing], topology: Topology, direction: Direction, connection: Connection
+) -> Ruling | None:
+    """Decide by the policies that select the subject; None when there are none."""
+    if not standing:
+        return None
+    if connection.to_itself:
+        return Ruling(Answer.ALLOW, "no policy can keep a pod from itself")
+    found = _judge(standing, topology, direction, connection)
+    doubts = [item.doubt for item in standing if item.doubt]
+    if doubts and found.answer is not Answer.ALLOW:
+        certain = [item for item in standing if not item.doubt]
+        without = _judge(certain, topology, direction, connection).answer if certain else Answer.ALLOW
+        if without is not found.answer or found.answer is Answer.UNDEFINED:
+            return Ruling(Answer.UNDEFINED, depends_on(doubts[0]), found.deciding, doubts[0])
+    return found
+
+
+def _judge(
+    standing: Sequence[Standing], topology: Topology, direction: Direction, connection: Connection
+) -> Ruling:
+    ends = walk(standing, connection)
+    found = ends.ruling(direction, connection.subject(direction))
+    if found.answer is Answer.ALLOW or not is_node(connection.peer(direction), topology):
+        return found
+    return _own_node(found, ends, connection, direction)
+
+
+def _own_node(found: Ruling, ends: Ends, connection: Connection, direction: Direction) -> Ruling:
+    """The node on which a pod runs reaches it, and is reached, in spite of isolation (3.1 no. 11).
+
+    Whether a rule that denies on purpose may stand in the way of that, the specification does not say.
+    """
+    subject, peer = connection.subject(direction), connection.peer(direction)
+    if subject.node is None or peer.node is None:
+        return Ruling(
+            Answer.UNDEFINED,
+            f"{subject} and {peer}: the scenario does not say whether they share a node, "
+            "and a pod's own node is always allowed",
+            found.deciding,
+        )
+    if subject.node != peer.node:
+        return found
+    if ends.denied:
+        return Ruling(Answer.UNDEFINED, depends_on("own-node"), _origins(ends.denied), "own-node")
+    return Ruling(Answer.ALLOW, "a pod's own node is always allowed")
+
+
+@dataclass(slots=True)
+class Ends:
+    """Where a connection can end, with the rules that lead there.
+
+    Attributes:
+        isolated: Policies that deny it because no rule of their tier matched.
+        through: Whether it can come out behind the last tier.
+        points: On what it depends where it ends; empty when it is certain.
+        uncertain: Rules that depend on something.
+    """
+
+    allowed: list[Reached] = field(default_factory=list)
+    denied: list[Reached] = field(default_factory=list)
+    isolated: list[Standing] = field(default_factory=list)
+    through: bool = False
+    points: list[str] = field(default_factory=list)
+    uncertain: list[Reached] = field(default_factory=list)
+
+    def ruling(self, direction: Direction, subject: End) -> Ruling:
+        """The answer, if all ends agree."""
+        allows = bool(self.allowed) or self.through
+        denies = bool(self.denied or self.isolated)
+        if allows and denies:
+            deciding = _origins(self.uncertain) or tuple(item.origin for item in self.isolated)
+            point = self.points[0]
+            known = point if point in OPEN_POINTS else None
+            return Ruling(Answer.UNDEFINED, depends_on(point), deciding, known)
+        if denies:
+            return self._denied(direction)
+        if self.allowed:
+            certain = [item for item in self.allowed if item[2] is True] or self.allowed
+            reason = f"{direction} rule{_of(certain[0][0].tier)} matches"
+            return Ruling(Answer.ALLOW, reason, _origins(certain))
+        return Ruling(Answer.ALLOW, f"no rule matches, and no policy isolates {subject} for {direction}")
+
+    def _denied(self, direction: Direction) -> Ruling:
+        if self.denied:
+            certain = [item for item in self.denied if item[2] is True] or self.denied
+            reason = f"{direction} rule{_of(certain[0][0].tier)} denies"
+            return Ruling(Answer.DENY, reason, _origins(certain))
+        origins = tuple(item.origin for item in self.isolated)
+        return Ruling(Answer.DENY, f"isolated for {direction}, and no rule matches", origins)
+
+
+def _of(tier: Tier) -> str:
+    return "" if tier == NETWORK_POLICY_TIER else f" of the {tier.name} tier"
+
+
+def _origins(reached: Iterable[Reached]) -> tuple[Origin, ...]:
+    return tuple(dict.fromkeys(item.rule_origin(number) for item, number, _ in reached))
+
+
+def walk(standing: Sequence[Standing], connection: Connection) -> Ends:
+    """Follow a connection through the tiers to all ends that it can have."""
+    ends = Ends()
+    for _, members in groupby(standing, key=lambda item: item.tier):
+        if not tier(list(members), connection, ends):
+            return ends
+    ends.through = True
+    return ends
+
+
+def tier(members: Sequence[Standing], connection: Connection, ends: Ends) -> bool:
+    """Ask one tier; whether the connection can leave it for the next."""
+    leaves = False
+    for _, same in groupby(members, key=lambda item: (item.order, item.tie)):
+        group = list(same)
+        reached = [found for item in group for found in reach(item, connection)]
+        actions = {item.action(item.rules[number]) for item, number, _ in reached}
+        certain = any(match is True for _, _, match in reached)
+        for found in reached:
+            if isinstance(found[2], str):
+                ends.points.append(found[2])
+                ends.uncertain.append(found)
+        if len(actions) > 1 and len({id(item) for item, _, _ in reached}) > 1:
+            # Either policy may be asked first, and they differ.
+            ends.points.append("equal-priority")
+            ends.uncertain.extend(found for found in reached if found not in ends.uncertain)
+        for found in reached:
+            action = found[0].action(found[0].rules[found[1]])
+            if action is Action.ALLOW:
+                ends.allowed.append(found)
+            elif action is Action.DENY:
+                ends.denied.append(found)
+            else:
+                leaves = True
+        if certain:
+            return leaves
+    isolating = [item for item in members if item.isolates]
+    if not isolating:
+        return True
+    ends.isolated += isolating
+    points = [item.silent(connection) for item in isolating]
+    if all(points):
+        ends.points += [point for point in points if point]
+        return True
+    return leaves
+
+
+def reach(item: Standing, connection: Connection) -> list[Reached]:
+    """The rules of a policy that may match, up to the one behind which no rule is asked."""
+    found: list[Reached] = []
+    for number, one in enumerate(item.rules):
+        match = item.matches(one, connection)
+        if match is False or item.action(one) is Action.LOG:
+            continue
+        found.append((item, number, match))
+        if match is True and item.ordered:
+            break
+    return found
+
+
+def opened(ruling: Ruling, point: str) -> Ruling:
+    """The ruling, left open because of a point of the specification."""
+    return replace(ruling, answer=Answer.UNDEFINED, reason=depends_on(point), open_point=point)
