@@ -16,9 +16,11 @@ def named(step: Step, probe: Probe, seen: Observation) -> Observation:
     """The observation with its open point, where a cluster cannot see that there is one.
 
     It cannot where a pod has its node's address (which policy means the pod, which the node?), and where a
-    node's port may put the node's address in place of the sender's.
+    node's port may put the node's address in place of the sender's. Of policies that have an order it shows
+    one order only.
     """
-    if seen.open_point or not _hidden(probe, step.topology):
+    ordered = any(policy.dialect != "kubernetes" for policy in step.policies)
+    if seen.open_point or not (ordered or _hidden(probe, step.topology)):
         return seen
     point = predict(step.topology, step.policies, probe).open_point
     return replace(seen, open_point=OPEN_POINTS[point]) if point else seen

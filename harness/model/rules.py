@@ -187,7 +187,8 @@ def merged(stages: Iterable[Stage]) -> tuple[Stage, ...]:
     for key in sorted(found):
         same = found[key]
         blocks = sorted((block for stage in same for block in stage.blocks), key=lambda item: item.order)
-        default = Action.DENY if any(stage.default is Action.DENY for stage in same) else Action.PASS
+        denies = any(stage.default is Action.DENY for stage in same)
+        default = Action.DENY if denies else same[0].default
         ordered = any(stage.ordered for stage in same)
         result.append(Stage(same[0].tier, same[0].direction, tuple(blocks), default, ordered))
     return tuple(result)

@@ -1,35 +1,48 @@
 """Random policies: what packets show must be what the policies say on paper.
 
 The lab compiles policies to nft, the oracle evaluates them; they share the parser and the selectors only.
-Where the oracle is certain, the two must agree on every cell.
+Where the oracle is certain, the two must agree on every cell. `NETCHECK_RANDOM_WORLDS` says how many worlds
+are tried (`FIRST:COUNT` begins with another seed); a disagreement is printed as the smallest scenario that
+shows it.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from harness.clusters.lab.world import LabWorld
+from harness.dialects.admin import Admin
 from harness.dialects.registry import parse_manifest
 from harness.engine.judge import judge
 from harness.model.builtin import with_builtins
+from harness.model.outcome import Observation
 from harness.model.policy import Policy
 from harness.model.prediction import Answer
 from harness.model.probe import Probe, Source, SourceKind, Target, TargetKind
+from harness.model.rules import Action, Stage
 from harness.model.scenario import Scenario
-from harness.model.topology import Family, Protocol
+from harness.model.topology import METADATA_NAME, Family, Protocol, Topology
 from harness.model.verdict import Verdict
 from harness.oracle import predict
+from harness.scenario import load
 from harness.source.diagnostics import Problems
+from harness.source.nodes import MappingNode
 from harness.source.reader import read_text
 from tests.lab.labs import scenario, world
+from tests.lab.random_policies import POD_LABELS, Json, manifests
+from tests.lab.shrinking import as_scenario, shrink
 
 pytestmark = pytest.mark.lab
+
+TIMEOUT = 0.3
+"""Seconds that denied probes wait; they wait together."""
 
 WORLD = """
 scenario: random
@@ -42,9 +55,10 @@ pods:
   red/two: {labels: {app: cli, behind: svc}, listen: [80, web=81]}
   blue/three: {labels: {app: web}, listen: [80, web=82, dns=5300/UDP]}
   blue/four: {labels: {app: db, env: test}, listen: [80, 81]}
+  blue/host: {labels: {app: web}, hostNetwork: true, node: b, listen: [web=9100, 9101]}
 services:
   red/svc: {selector: {behind: svc}, ports: [8000:80]}
-  red/single: {selector: {app: web, env: prod}, ports: [8000:80]}
+  red/single: {selector: {only: one}, ports: [8000:80]}
   red/direct: {selector: {behind: svc}, type: Headless, ports: [80]}
   red/port: {selector: {behind: svc}, type: NodePort, ports: ["8001:80:30080"]}
 externals:
@@ -53,116 +67,62 @@ expect:
   - {from: red/one, to: "red/two:80", verdict: observe}
 """
 
-LABELS = [{"app": "web"}, {"app": "cli"}, {"env": "prod"}, {"app": "db", "env": "test"}, {}]
-TEAMS = [{"team": "red"}, {"team": "blue"}, {"kubernetes.io/metadata.name": "blue"}, {}]
-EXPRESSIONS = [
-    {"key": "env", "operator": "Exists"},
-    {"key": "env", "operator": "DoesNotExist"},
-    {"key": "app", "operator": "In", "values": ["web", "db"]},
-    {"key": "app", "operator": "NotIn", "values": ["web"]},
-]
-BLOCKS = [
-    {"cidr": "203.0.113.0/24"},
-    {"cidr": "203.0.113.0/24", "except": ["203.0.113.8/29"]},
-    {"cidr": "203.0.113.0/24", "except": ["203.0.113.0/28", "203.0.113.128/25"]},
-    {"cidr": "198.51.100.0/24"},
-    {"cidr": "2001:db8::/32"},
-    {"cidr": "2001:db8::/32", "except": ["2001:db8::/64"]},
-]
+FIXED = {"red/one": {"behind": "svc", "only": "one"}, "red/two": {"behind": "svc"}}
+"""Labels by which services select; they stay, so that every world has the same controls."""
 
 
-def _selector(dice: random.Random, labels: list[dict[str, str]]) -> dict[str, Any]:
-    if dice.random() < 0.25:
-        return {"matchExpressions": [dice.choice(EXPRESSIONS)]}
-    chosen = dice.choice(labels)
-    return {"matchLabels": chosen} if chosen else {}
+NAMESPACE_LABELS = [{"team": "red"}, {"team": "blue"}, {"team": "red", "env": "prod"}, {}]
 
 
-def _peer(dice: random.Random) -> dict[str, Any]:
-    kind = dice.randrange(4)
-    if kind == 0:
-        return {"ipBlock": dice.choice(BLOCKS)}
-    peer = {}
-    if kind in (1, 3):
-        peer["podSelector"] = _selector(dice, LABELS)
-    if kind in (2, 3):
-        peer["namespaceSelector"] = _selector(dice, TEAMS)
-    return peer
+def seeds() -> range:
+    """Sixty worlds, or as many as the environment asks for."""
+    first, _, count = os.environ.get("NETCHECK_RANDOM_WORLDS", "60").rpartition(":")
+    return range(int(first or 0), int(first or 0) + int(count))
 
 
-def _port(dice: random.Random) -> dict[str, Any]:
-    return dice.choice(
-        [
-            {"port": 80},
-            {"port": 81, "protocol": "TCP"},
-            {"port": "web"},
-            {"port": "dns", "protocol": "UDP"},
-            {"port": "web", "protocol": "UDP"},
-            {"protocol": "UDP"},
-            {"protocol": "TCP"},
-            {"port": 80, "endPort": 81},
-            {"port": 82, "endPort": 6000, "protocol": "UDP"},
-        ]
+def relabelled(topology: Topology, seed: int) -> Topology:
+    """The same pods with other labels."""
+    dice = random.Random(seed)
+    pods = {
+        pod.id: replace(pod, labels={**dice.choice(POD_LABELS), **FIXED.get(pod.id, {})})
+        for pod in topology.pods.values()
+        if pod.namespace != "kube-system"
+    }
+    namespaces = {
+        name: replace(item, labels={METADATA_NAME: name, **dice.choice(NAMESPACE_LABELS)})
+        for name, item in topology.namespaces.items()
+        if name != "kube-system"
+    }
+    return replace(
+        topology,
+        pods={**topology.pods, **pods},
+        namespaces={**topology.namespaces, **namespaces},
     )
 
 
-def _rules(dice: random.Random, side: str) -> list[dict[str, Any]]:
-    rules = []
-    for _ in range(dice.randrange(3)):
-        rule: dict[str, Any] = {}
-        if dice.random() < 0.85:
-            rule[side] = [_peer(dice) for _ in range(dice.randrange(1, 3))]
-        if dice.random() < 0.7:
-            rule["ports"] = [_port(dice) for _ in range(dice.randrange(1, 3))]
-        rules.append(rule)
-    return rules
-
-
-def _manifests(seed: int) -> Iterator[dict[str, Any]]:
-    dice = random.Random(seed)
-    for number in range(dice.randrange(1, 4)):
-        spec: dict[str, Any] = {"podSelector": _selector(dice, LABELS)}
-        if dice.random() < 0.7:
-            spec["ingress"] = _rules(dice, "from")
-        if dice.random() < 0.5:
-            spec["egress"] = _rules(dice, "to")
-        if dice.random() < 0.5:
-            spec["policyTypes"] = dice.choice([["Ingress"], ["Egress"], ["Ingress", "Egress"]])
-        yield {
-            "apiVersion": "networking.k8s.io/v1",
-            "kind": "NetworkPolicy",
-            "metadata": {"name": f"p{number}", "namespace": dice.choice(["red", "blue"])},
-            "spec": spec,
-        }
-
-
-def _parse(manifest: dict[str, Any]) -> Policy:
+def parsed(manifest: Json) -> Policy | None:
     problems = Problems()
     (document,) = read_text(json.dumps(manifest), "random.yaml", problems)
-    policy = parse_manifest(document.root, "default", problems)
-    assert policy is not None, problems.found
-    return policy
+    assert isinstance(document.root, MappingNode)
+    return parse_manifest(document.root, "default", problems)
 
 
-def _probes(wanted: Scenario) -> list[Probe]:
-    pods = list(wanted.topology.pods.values())
-    scenario_pods = [pod for pod in pods if pod.namespace != "kube-system"]
+def all_probes(wanted: Scenario) -> list[Probe]:
+    pods = [pod for pod in wanted.topology.pods.values() if pod.namespace != "kube-system"]
     probes = []
     for family in (Family.IPV4, Family.IPV6):
-        for source in scenario_pods:
+        for source in pods:
             start = Source(SourceKind.POD, source.id)
-            for target in scenario_pods:
-                probes += [
-                    Probe(start, Target(TargetKind.POD, target.id, item.port, item.protocol), family)
-                    for item in target.listeners
-                ]
             probes += [
-                Probe(start, Target(TargetKind.EXTERNAL, "out", port, Protocol.TCP), family)
-                for port in (80, 443)
+                Probe(start, Target(TargetKind.POD, target.id, item.port, item.protocol), family)
+                for target in pods
+                for item in target.listeners
             ]
             probes += [
                 Probe(start, Target(kind, name, port, Protocol.TCP), family)
                 for kind, name, port in (
+                    (TargetKind.EXTERNAL, "out", 80),
+                    (TargetKind.EXTERNAL, "out", 443),
                     (TargetKind.SERVICE, "red/svc", 8000),
                     (TargetKind.SERVICE, "red/single", 8000),
                     (TargetKind.SERVICE, "red/direct", 80),
@@ -170,60 +130,139 @@ def _probes(wanted: Scenario) -> list[Probe]:
                     (TargetKind.NODEPORT, "b", 30080),
                 )
             ]
-        outside = Source(SourceKind.EXTERNAL, "out")
-        probes += [
-            Probe(outside, Target(TargetKind.POD, target.id, 80, Protocol.TCP), family)
-            for target in scenario_pods
-        ]
+        for outside in (
+            Source(SourceKind.EXTERNAL, "out"),
+            Source(SourceKind.NODE, "a"),
+            Source(SourceKind.NODE, "b"),
+        ):
+            probes += [
+                Probe(outside, Target(TargetKind.POD, target.id, port, Protocol.TCP), family)
+                for target in pods
+                for port in (target.listeners[0].port,)
+            ]
     return probes
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LabWorld, Scenario]]:
-    wanted = scenario(WORLD, tmp_path_factory.mktemp("random"))
-    with world(wanted) as made:
-        yield made, wanted
+class Lab:
+    """One built world in which policies and labels change."""
 
+    def __init__(self, made: LabWorld, wanted: Scenario) -> None:
+        self.made = made
+        self.wanted = wanted
+        self.probes = all_probes(wanted)
+        self.certain = 0
 
-@pytest.mark.parametrize("seed", range(60))
-def test_packets_agree_with_paper(built: tuple[LabWorld, Scenario], seed: int) -> None:
-    made, wanted = built
-    policies = tuple(_parse(item) for item in _manifests(seed))
-    topology = with_builtins(wanted.topology)
-    probes = _probes(wanted)
-    made.apply(policies)
-    try:
-        seen = made.sweep(probes, 0.3)
-    finally:
-        made.delete([policy.ref for policy in policies])
-    wrong = []
-    certain = 0
-    for probe, observation in zip(probes, seen, strict=True):
+    def disagreements(
+        self, found: Sequence[Json], topology: Topology, probes: Sequence[Probe]
+    ) -> list[tuple[Probe, str, str]]:
+        """Probes on which paper and packets differ: what paper says, and both in words."""
+        policies = [policy for item in found if (policy := parsed(item)) is not None]
+        if len(policies) < len(found):
+            return []
+        self.made.reshape(topology)
+        self.made.apply(policies)
+        try:
+            seen = self.made.sweep(probes, TIMEOUT)
+        finally:
+            self.made.delete([policy.ref for policy in policies])
+        wrong = []
+        on_paper = with_builtins(topology)
+        for probe, observation in zip(probes, seen, strict=True):
+            difference = self._differ(probe, observation, policies, on_paper)
+            if difference:
+                wrong.append((probe, *difference))
+        return wrong
+
+    def _differ(
+        self, probe: Probe, observation: Observation, policies: Sequence[Policy], topology: Topology
+    ) -> tuple[str, str] | None:
         prediction = predict(topology, policies, probe)
         found = judge(probe, observation)
-        if observation.split and "different answers" not in prediction.reason:
-            if prediction.verdict is not Answer.UNDEFINED:
-                wrong.append(
-                    f"{probe.id} {probe.family}: paper {prediction.verdict}, split {observation.split}"
-                )
-        elif not observation.split and "different answers" in prediction.reason:
-            wrong.append(f"{probe.id} {probe.family}: all pods answer {found}, not so on paper")
+        by_luck = "different answers" in prediction.reason
+        if by_luck and not observation.split:
+            return "observe", f"paper: {prediction.reason}; packets: all answer {found.verdict}"
         if prediction.verdict is Answer.UNDEFINED:
-            continue
-        certain += 1
+            return None
+        self.certain += 1
         expected = Verdict.ALLOW if prediction.verdict is Answer.ALLOW else Verdict.DROP
-        if found.verdict is not expected:
-            wrong.append(
-                f"{probe.id} {probe.family}: paper {expected} ({prediction.reason}; "
-                f"{[str(item) for item in prediction.deciding]}), packets {found.verdict} {found.reason}"
+        if found.verdict is expected and not observation.split:
+            return None
+        rules = ", ".join(str(item) for item in prediction.deciding)
+        return str(expected), (
+            f"paper {expected} ({prediction.reason}; {rules}), "
+            f"packets {found.verdict} {found.reason}{observation.split}"
+        )
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    wanted = scenario(WORLD, tmp_path_factory.mktemp("random"))
+    with world(wanted) as made:
+        yield Lab(made, wanted)
+
+
+def explain(lab: Lab, found: Sequence[Json], topology: Topology, probe: Probe) -> str:
+    """The smallest scenario that shows that a probe is answered otherwise on paper."""
+
+    def still(smaller: list[Json]) -> bool:
+        return bool(lab.disagreements(smaller, topology, [probe]))
+
+    smallest = shrink(found, still)
+    ((_, predicted, words),) = lab.disagreements(smallest, topology, [probe])
+    return f"{probe.id} {probe.family}: {words}\n{as_scenario(smallest, topology, probe, predicted)}"
+
+
+@pytest.mark.parametrize("seed", seeds())
+def test_packets_agree_with_paper(built: Lab, seed: int) -> None:
+    found = manifests(seed)
+    topology = relabelled(built.wanted.topology, seed)
+    built.certain = 0
+    wrong = built.disagreements(found, topology, built.probes)
+    if wrong:
+        pytest.fail(explain(built, found, topology, wrong[0][0]), pytrace=False)
+    assert built.certain > len(built.probes) / 3
+
+
+def test_without_policies_everything_passes(built: Lab) -> None:
+    assert built.disagreements([], built.wanted.topology, built.probes) == []
+
+
+def test_a_disagreement_shrinks_to_a_scenario(
+    built: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A lab that takes Deny for Pass is found out, and the scenario that shows it can be run."""
+    compile_right = Admin.compile
+
+    def compile_wrong(self: Admin, policies: Sequence[Policy], topology: Topology) -> tuple[Stage, ...]:
+        return tuple(
+            replace(
+                stage,
+                blocks=tuple(
+                    replace(
+                        block,
+                        rules=tuple(
+                            replace(rule, action=Action.PASS) if rule.action is Action.DENY else rule
+                            for rule in block.rules
+                        ),
+                    )
+                    for block in stage.blocks
+                ),
             )
-    assert wrong == [], json.dumps([policy.manifest for policy in policies])
-    assert certain > len(probes) / 3
+            for stage in compile_right(self, policies, topology)
+        )
 
-
-def test_without_policies_everything_passes(built: tuple[LabWorld, Scenario], tmp_path: Path) -> None:
-    made, wanted = built
-    probes = _probes(wanted)
-    assert {
-        judge(probe, seen).verdict for probe, seen in zip(probes, made.sweep(probes, 0.3), strict=True)
-    } == {Verdict.ALLOW}
+    monkeypatch.setattr(Admin, "compile", compile_wrong)
+    topology = built.wanted.topology
+    for seed in range(1, 30):
+        found = manifests(seed)
+        wrong = built.disagreements(found, topology, built.probes)
+        if wrong:
+            break
+    text = explain(built, found, topology, wrong[0][0])
+    file = tmp_path / "found.yaml"
+    file.write_text(text.split("\n", 1)[1])
+    loaded = load([file])
+    assert [str(item) for item in loaded.problems if item.severity == "error"] == []
+    (policy,) = loaded.scenarios[0].steps[0].policies
+    rules = [*policy.parsed.ingress, *policy.parsed.egress]
+    assert [rule.action for rule in rules] == [Action.DENY]

@@ -26,6 +26,7 @@ from harness.model.rules import (
     Reach,
     Rule,
     Stage,
+    Tier,
 )
 from harness.model.topology import Protocol
 from harness.scenario.cells import MAX_CELLS
@@ -58,7 +59,7 @@ def stage(
     made = tuple(
         PolicyBlock(frozenset(subjects), tuple(rules), Origin("P n/p", "spec")) for subjects, rules in blocks
     )
-    return Stage(name, direction, made, default)
+    return Stage(Tier(name, 0), direction, made, default)
 
 
 def compiled(*stages: Stage) -> Compiled:

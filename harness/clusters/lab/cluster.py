@@ -27,6 +27,7 @@ FEATURES = frozenset(
         "host-network",
         "icmp",
         "node-probes",
+        "admin",
     }
 )
 

@@ -198,14 +198,17 @@ def _chain(
     for position, (stage, blocks) in enumerate(concerned):
         after = f"{chain}_{position + 1}" if position + 1 < len(concerned) else ""
         body = []
-        # What rests on an open point comes last: it decides only where nothing definite does.
         rules = [rule for block in blocks for rule in block.rules]
-        for rule in sorted(rules, key=lambda item: item.open_point is not None):
+        if not stage.ordered:
+            # What rests on an open point comes last: it decides only where nothing definite does.
+            rules.sort(key=lambda item: item.open_point is not None)
+        for rule in rules:
             body += _rule(writer, rule, direction, members, after)
-        if stage.default is Action.DENY:
-            origins = ", ".join(dict.fromkeys(str(block.origin) for block in blocks))
+        isolating = [block for block in blocks if block.isolates]
+        if isolating and stage.default is Action.DENY:
+            origins = ", ".join(dict.fromkeys(str(block.origin) for block in isolating))
             body += _default_deny(writer, f"default deny {direction}: isolated by {origins}")
-        elif stage.default is Action.PASS and after:
+        elif after and not (isolating and stage.default is Action.ALLOW):
             body.append(f"goto {after}")
         name = chain if position == 0 else f"{chain}_{position}"
         writer.chains.append("\n".join([f"chain {name} {{", *body, "}"]))
@@ -265,6 +268,13 @@ def _peers(writer: _Writer, match: Match, direction: Direction) -> list[tuple[Fa
         ]
         if addresses:
             found.append((family, f"{field_name} {writer.address_set(family, addresses)} "))
+        nodes = [
+            address
+            for node in sorted(match.nodes or ())
+            if (address := pick(writer.addressing.node(node), family)) is not None
+        ]
+        if nodes:
+            found.append((family, f"{field_name} {writer.address_set(family, nodes)} "))
         for block in match.blocks or ():
             clause = _block(writer, block, family, field_name)
             if clause:

@@ -33,10 +33,11 @@ from harness.model.rules import (
     Rule,
     Stage,
 )
-from harness.model.topology import Pod, Topology
+from harness.model.topology import Pod, Protocol, Topology
 
 _TIERS = {AdminTier.ADMIN: ADMIN_TIER, AdminTier.BASELINE: BASELINE_TIER}
 
+_EVERY = tuple(Ports(protocol) for protocol in Protocol)
 _OS = "kubernetes.io/os"
 _HOSTNAME = "kubernetes.io/hostname"
 
@@ -101,7 +102,7 @@ class _Compiler:
             yield Rule(rule.action, matches, origin)
         named = self._names(rule)
         if named and rule.action is Action.ALLOW:
-            ports = _numbers(rule.ports) if rule.ports else None
+            ports = _numbers(rule.ports) if rule.ports else _EVERY
             yield Rule(rule.action, (Match(blocks=named, ports=ports),), origin, "domain-name")
 
     def _matches(self, rule: AdminRule) -> Iterator[Match]:
