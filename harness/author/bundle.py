@@ -5,6 +5,7 @@ Takes what people have: folders of policies, rendered Helm charts and kustomizat
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -66,19 +67,49 @@ def read_bundle(paths: Iterable[Path], *, stdin: str | None = None, namespace: s
         stdin: Text of standard input, read besides the paths.
         namespace: Namespace of manifests that name none.
     """
-    bundle = Bundle()
+    return read_files(_files(paths), Sources(), stdin=stdin, namespace=namespace)
+
+
+def read_files(
+    files: Iterable[tuple[Path, bool]],
+    sources: Sources,
+    *,
+    stdin: str | None = None,
+    namespace: str = "default",
+) -> Bundle:
+    """Read manifests; see `read_bundle`.
+
+    Args:
+        files: Each file, and whether it was named outright: then what is no policy is an error, while in a
+            folder it is other people's YAML.
+        sources: Receives the texts.
+        stdin: Text of standard input, read besides the files.
+        namespace: Namespace of manifests that name none.
+    """
+    bundle = Bundle(sources=sources)
     world = _World(namespace)
-    for path, named in _files(paths):
+    for path, named in files:
         bundle.files.append(path)
         problems = Problems()
-        documents = read_file(path, problems, sources=bundle.sources)
-        bundle.problems.found += problems.found
+        documents = read_file(path, problems, sources=sources)
+        if named or _meant(path, sources):
+            bundle.problems.found += problems.found
         _documents(documents, bundle, world, everything=named)
     if stdin is not None:
         documents = read_text(stdin, STDIN, bundle.problems, sources=bundle.sources)
         _documents(documents, bundle, world, everything=False)
     bundle.topology = world.topology()
     return bundle
+
+
+def _meant(path: Path, sources: Sources) -> bool:
+    """Whether a file was meant to hold a policy: what cannot be parsed has no documents to tell."""
+    text = next((found for name, found in sources.texts.items() if Path(name) == path), "")
+    return any(re.search(rf"^apiVersion:\s*[\"']?{re.escape(group)}/", text, re.M) for group in _groups())
+
+
+def _groups() -> set[str]:
+    return {api_version.partition("/")[0] for api_version, _ in kinds()}
 
 
 def _files(paths: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
@@ -92,7 +123,7 @@ def _files(paths: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
 
 
 def _documents(documents: Iterable[Document], bundle: Bundle, world: _World, *, everything: bool) -> None:
-    groups = {api_version.partition("/")[0] for api_version, _ in kinds()}
+    groups = _groups()
     for document in documents:
         for node in flattened(document.root):
             if not isinstance(node, MappingNode):
@@ -102,14 +133,13 @@ def _documents(documents: Iterable[Document], bundle: Bundle, world: _World, *, 
             if "scenario" in node:
                 bundle.others += 1
                 continue
-            if _word(node, "apiVersion").partition("/")[0] in groups or not world.takes(node):
-                known = _word(node, "apiVersion").partition("/")[0] in groups
-                if not known and not everything:
-                    bundle.others += 1
-                    continue
-                policy = parse_manifest(node, world.namespace, bundle.problems)
-                if policy is not None:
-                    bundle.policies.append(policy)
+            policy_like = _word(node, "apiVersion").partition("/")[0] in groups
+            if not policy_like and (world.takes(node) or not everything):
+                bundle.others += not world.takes(node)
+                continue
+            policy = parse_manifest(node, world.namespace, bundle.problems)
+            if policy is not None:
+                bundle.policies.append(policy)
 
 
 def flattened(node: Node) -> Iterator[Node]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
+import json
 import sys
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,50 +12,103 @@ import click
 
 from harness.cli import options
 from harness.cli.app import cli
-from harness.cli.exits import ExitCode
+from harness.cli.exits import CliError, ExitCode
 
 if TYPE_CHECKING:
-    from harness.source.diagnostics import Problems
-    from harness.source.nodes import Node
+    from collections.abc import Sequence
+
+    from harness.source.diagnostics import Diagnostic
     from harness.source.sources import Sources
 
+SCHEMA = "netcheck.dev/lint/v1"
+STANDARD_INPUT = "-"
 _YAML = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was read and what is to say about it."""
+
+    problems: list[Diagnostic]
+    sources: Sources
+    files: int
+    scenarios: int
 
 
 @cli.command()
 @options.paths_argument
+@click.option("--fix", is_flag=True, help="Write the corrections that are certain, and show what is left.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "sarif", "json"]),
+    default="text",
+    show_default=True,
+    help="SARIF is what code hosts show beside the lines of a change.",
+)
 @options.color_option
 @click.pass_context
-def lint(ctx: click.Context, paths: tuple[str, ...], color: str) -> int:
+def lint(ctx: click.Context, paths: tuple[str, ...], fix: bool, form: str, color: str) -> int:
     """Check scenario and policy files without running anything.
+
+    Policies are checked in the worlds of the scenarios that use them; those that none uses, among the
+    workloads beside them, as in rendered Helm charts and kustomizations (`-` reads standard input).
 
     Exit code 4 when a file has errors; warnings alone are 0.
     """
     from harness.cli import reading
     from harness.report.text import count
-    from harness.scenario import find_files, load
-    from harness.source.diagnostics import Problems, Severity
+    from harness.source.diagnostics import Severity
 
-    chosen = options.chosen_paths(ctx, paths)
+    stdin = sys.stdin.read() if STANDARD_INPUT in paths else None
+    named = tuple(path for path in paths if path != STANDARD_INPUT)
+    chosen = options.chosen_paths(ctx, named) if named or stdin is None else ()
+    found = look(chosen, stdin)
+    if fix:
+        if stdin is not None:
+            raise CliError("standard input cannot be corrected", "name files, or leave out --fix")
+        written = _write(found)
+        if written:
+            found = look(chosen, stdin)
+        click.echo(f"corrected {count(written, 'place')}", err=True)
+    if form == "sarif":
+        from harness import __version__
+        from harness.report.sarif import to_sarif
+
+        click.echo(to_sarif(found.problems, __version__), nl=False)
+    elif form == "json":
+        entries = [_entry(item) for item in found.problems]
+        click.echo(json.dumps({"schema": SCHEMA, "diagnostics": entries}, indent=1))
+    elif found.problems:
+        shade = reading.wants_color(color, sys.stdout)
+        reading.print_diagnostics(found.problems, found.sources, sys.stdout, color=shade)
+        click.echo(reading.tally(found.problems))
+    else:
+        click.echo(f"no problems in {count(found.files, 'file')}, {count(found.scenarios, 'scenario')}")
+    errors = any(item.severity is Severity.ERROR for item in found.problems)
+    return ExitCode.USAGE if errors else ExitCode.OK
+
+
+def look(chosen: Sequence[Path], stdin: str | None) -> Found:
+    """Read everything and say what is to say about it."""
+    from harness.author.bundle import read_files
+    from harness.author.review import World, review, worlds
+    from harness.model.builtin import with_builtins
+    from harness.scenario import find_files, load
+    from harness.source.diagnostics import Problems
+
     scenario_files = find_files(chosen)
     loaded = load(scenario_files)
-    sources = loaded.sources
-    problems = Problems(list(loaded.problems))
     read = {path.resolve() for path in (*scenario_files, *loaded.files)}
-    policies = [path for path in yaml_files(chosen) if path.resolve() not in read]
     named = {path for path in chosen if path.is_file()}
-    for path in policies:
-        lint_policies(path, problems, sources, everything=path in named)
-    found = problems.sorted()
-    if found:
-        color_on = reading.wants_color(color, sys.stdout)
-        reading.print_diagnostics(found, sources, sys.stdout, color=color_on)
-        click.echo(reading.tally(found))
-    else:
-        files = count(len(read) + len(policies), "file")
-        click.echo(f"no problems in {files}, {count(len(loaded.scenarios), 'scenario')}")
-    errors = any(item.severity is Severity.ERROR for item in found)
-    return ExitCode.USAGE if errors else ExitCode.OK
+    rest = [path for path in yaml_files(chosen) if path.resolve() not in read]
+    bundle = read_files(((path, path in named) for path in rest), loaded.sources, stdin=stdin)
+    found = list(worlds(loaded.scenarios))
+    if bundle.topology.pods and bundle.policies:
+        found.append(World(with_builtins(bundle.topology), tuple(bundle.policies)))
+    problems = Problems([*loaded.problems, *bundle.problems.found, *review(found, bundle.policies)])
+    files = len(read) + len(rest) + (stdin is not None)
+    return Found(problems.sorted(), loaded.sources, files, len(loaded.scenarios))
 
 
 def yaml_files(paths: Sequence[Path]) -> list[Path]:
@@ -70,41 +123,29 @@ def yaml_files(paths: Sequence[Path]) -> list[Path]:
     return list(found)
 
 
-def lint_policies(path: Path, problems: Problems, sources: Sources, *, everything: bool) -> None:
-    """Check a file of manifests.
+def _write(found: Found) -> int:
+    """Make the corrections; returns how many."""
+    from harness.author.fix import fixed, fixes
 
-    Args:
-        path: The file.
-        problems: Receives what is wrong.
-        sources: Receives its text.
-        everything: The file was named outright, so that documents which are no policies are errors too;
-            in a folder they are other people's YAML.
-    """
-    from harness.dialects.registry import kinds, parse_manifest
-    from harness.source.diagnostics import Problems
-    from harness.source.nodes import MappingNode
-    from harness.source.reader import read_file
-
-    groups = {api_version.partition("/")[0] for api_version, _ in kinds()}
-    reading = Problems()
-    documents = read_file(path, reading, sources=sources)
-    # What cannot be parsed has no documents; that it was meant for a policy shows in its text.
-    text = next((found for name, found in sources.texts.items() if Path(name) == path), "")
-    meant = any(re.search(rf"^apiVersion:\s*[\"']?{re.escape(group)}/", text, re.M) for group in groups)
-    if everything or meant:
-        problems.found += reading.found
-    for document in documents:
-        if not everything and _group(document.root) not in groups:
+    written = 0
+    for name, wanted in fixes(found.problems).items():
+        text = found.sources.texts.get(name)
+        path = Path(name)
+        if text is None or path.read_text(encoding="utf-8") != text:
             continue
-        if isinstance(document.root, MappingNode):
-            parse_manifest(document.root, "default", problems)
-        else:
-            problems.error("manifest-type", "a manifest is a mapping", document.place)
+        path.write_text(fixed(text, wanted), encoding="utf-8")
+        written += len(wanted)
+    return written
 
 
-def _group(node: Node) -> str:
-    """The API group of a manifest; empty for anything else."""
-    from harness.source.nodes import MappingNode, ScalarNode
-
-    version = node.get("apiVersion") if isinstance(node, MappingNode) else None
-    return version.text.partition("/")[0] if isinstance(version, ScalarNode) else ""
+def _entry(item: Diagnostic) -> dict[str, object]:
+    return {
+        "id": item.id,
+        "severity": str(item.severity),
+        "message": item.message,
+        "help": item.help,
+        "file": item.place.file,
+        "line": item.place.line,
+        "column": item.place.column,
+        "fixable": item.fix is not None,
+    }

@@ -11,7 +11,7 @@ from harness.model.policy import Policy
 from harness.model.renaming import Renaming
 from harness.model.rules import Direction, Stage
 from harness.model.topology import Pod, Topology
-from harness.source.diagnostics import Problems
+from harness.source.diagnostics import Diagnostic, Problems
 from harness.source.nodes import MappingNode
 
 
@@ -74,5 +74,14 @@ class Dialect(Protocol):
         Args:
             manifest: Plain JSON values that `parse` accepts; it is not changed.
             renaming: The names on the cluster.
+        """
+        ...
+
+    def advice(self, policy: Policy, topology: Topology | None) -> Sequence[Diagnostic]:
+        """What a reviewer would say of a valid policy.
+
+        Args:
+            policy: A policy of this dialect.
+            topology: A world in which it is in force; None for what can be said without any.
         """
         ...

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from harness.source.diagnostics import Problems, did_you_mean
+from harness.source.diagnostics import Fix, Problems, did_you_mean
 from harness.source.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from harness.source.place import Place
 from harness.source.values import manifest_key, manifest_value
@@ -39,13 +40,17 @@ class Field:
         """Whether the value is YAML's null."""
         return isinstance(self.node, ScalarNode) and manifest_value(self.node) is None
 
-    def error(self, id: str, message: str, *, help: str = "") -> None:
-        """Report an error at this field."""
-        self.problems.error(id, f"{self.path or 'the manifest'}: {message}", self.place, help=help)
+    def error(self, id: str, message: str, *, help: str = "", fix: str | None = None) -> None:
+        """Report an error at this field; `fix` is the text that certainly belongs here instead."""
+        found = None if fix is None else Fix(self.place, fix)
+        self.problems.error(id, f"{self.path or 'the manifest'}: {message}", self.place, help=help, fix=found)
 
-    def warning(self, id: str, message: str, *, help: str = "") -> None:
-        """Report a warning at this field."""
-        self.problems.warning(id, f"{self.path or 'the manifest'}: {message}", self.place, help=help)
+    def warning(self, id: str, message: str, *, help: str = "", fix: str | None = None) -> None:
+        """Report a warning at this field; `fix` is the text that certainly belongs here instead."""
+        found = None if fix is None else Fix(self.place, fix)
+        self.problems.warning(
+            id, f"{self.path or 'the manifest'}: {message}", self.place, help=help, fix=found
+        )
 
     def section(
         self, known: Iterable[str], hints: Mapping[str, str] = _NO_HINTS, other: str = ""
@@ -109,6 +114,7 @@ class Field:
                 "wrong-type",
                 f"must be a string, but YAML reads `{self.node.text}` as {describe(self.node)}",
                 help=f'write it in quotes: "{self.node.text}"',
+                fix=f'"{self.node.text}"' if re.fullmatch(r"[\w.+-]+", self.node.text) else None,
             )
             return None
         self.error("wrong-type", f"must be a string, not {describe(self.node)}")
@@ -119,10 +125,11 @@ class Field:
         value = manifest_value(self.node) if isinstance(self.node, ScalarNode) else None
         if isinstance(value, int) and not isinstance(value, bool):
             return value
-        help = ""
+        help, fix = "", None
         if isinstance(value, str) and value.strip().isdecimal():
-            help = f"write {value.strip()} without quotes"
-        self.error("wrong-type", f"must be a whole number, not {describe(self.node)}", help=help)
+            fix = value.strip()
+            help = f"write {fix} without quotes"
+        self.error("wrong-type", f"must be a whole number, not {describe(self.node)}", help=help, fix=fix)
         return None
 
     def integer_or_text(self) -> int | str | None:

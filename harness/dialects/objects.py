@@ -29,6 +29,12 @@ _METADATA = (
     "uid",
 )
 
+_IDLE_ANNOTATIONS = {
+    "projectcalico.org/policy-audit-mode": "to see what a policy would deny: Calico's StagedNetworkPolicy "
+    "and its kin, or Cilium's policy audit mode (semantics.md 6)",
+}
+"""Annotations that guides mention and that no CNI knows."""
+
 
 def metadata(root: Field, field: Field | None) -> tuple[str, str]:
     """Name and namespace of an object, the latter empty when it names none.
@@ -55,8 +61,15 @@ def metadata(root: Field, field: Field | None) -> tuple[str, str]:
     if "labels" in section:
         labels(section["labels"])
     if "annotations" in section:
-        for item in section["annotations"].entries().values():
+        for key, item in section["annotations"].entries().items():
             item.text()
+            if key in _IDLE_ANNOTATIONS:
+                item.problems.warning(
+                    "annotation-without-effect",
+                    f"no CNI reads the annotation `{key}`: the policy is enforced like any other",
+                    item.key or item.place,
+                    help=_IDLE_ANNOTATIONS[key],
+                )
     return name, namespace
 
 

@@ -12,7 +12,7 @@ from harness.dialects.material import Material
 from harness.model.policy import Policy
 from harness.model.rules import Stage, merged
 from harness.model.topology import Topology
-from harness.source.diagnostics import Problems, did_you_mean
+from harness.source.diagnostics import Fix, Problems, did_you_mean
 from harness.source.nodes import MappingNode, ScalarNode
 
 DIALECTS: Mapping[str, Dialect] = MappingProxyType(
@@ -30,6 +30,16 @@ _DECLARED_ELSEWHERE = {
     "Service": "services",
 }
 """Kinds that people put beside a policy, and where a scenario declares what they stand for."""
+
+_GONE = frozenset({("extensions/v1beta1", "NetworkPolicy")})
+"""Former API versions whose fields are those of today's."""
+
+_INSTEAD = {
+    "SPIREIdentity": "SPIRE's own kind is ClusterSPIFFEID (spire.spiffe.io/v1alpha1); it issues identities, "
+    "which no NetworkPolicy sees: select pods by labels, or by service account with Calico or Cilium",
+    "SpiffeID": "SPIRE's own kind is ClusterSPIFFEID (spire.spiffe.io/v1alpha1); no NetworkPolicy sees it",
+}
+"""Kinds that guides print and nobody serves, with what is meant (semantics.md 1.5)."""
 
 
 def kinds() -> dict[tuple[str, str], Dialect]:
@@ -106,11 +116,22 @@ def _refuse(api_version: ScalarNode, kind: ScalarNode, problems: Problems) -> No
     same_kind = [pair for pair in known if pair[1] == kind.text]
     if same_kind:
         versions = " or ".join(version for version, _ in same_kind)
+        gone = (api_version.text, kind.text) in _GONE
+        why = "was removed from Kubernetes" if gone else "is not a kind that this version reads"
         problems.error(
             "unknown-api-version",
-            f"{kind.text} of `{api_version.text}` is not a kind that this version reads",
+            f"{kind.text} of `{api_version.text}` {why}",
             api_version.place,
             help=f"write `apiVersion: {versions}`",
+            fix=Fix(api_version.place, versions) if gone else None,
+        )
+        return
+    if kind.text in _INSTEAD:
+        problems.error(
+            "unknown-kind",
+            f"kind `{kind.text}` of `{api_version.text}` is served by nothing",
+            kind.place,
+            help=_INSTEAD[kind.text],
         )
         return
     hint = _near_kind(api_version.text, kind.text)

@@ -158,6 +158,7 @@ def cidr(field: Field, text: str, *, strict: bool = False, masked: bool = False)
             "noncanonical-cidr",
             f'"{text}" {"has leading zeros" if zeros else "has host bits set"}; newer API servers refuse it',
             help=f"write {network}",
+            fix=str(network) if not zeros and network.version == 4 else None,
         )
     return network
 

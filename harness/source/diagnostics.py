@@ -27,10 +27,19 @@ class Related:
 
 
 @dataclass(frozen=True, slots=True)
+class Fix:
+    """A correction that is certain: `text` in place of what stands at `place`."""
+
+    place: Place
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnostic:
     """One problem.
 
     Attributes:
+        fix: What `netcheck lint --fix` writes; None where a person has to decide.
         id: Stable id, kebab-case, documented in `docs/diagnostics.md`.
         message: One sentence without a full stop, in the user's words.
         help: What to do; may be empty.
@@ -42,6 +51,7 @@ class Diagnostic:
     place: Place
     help: str = ""
     related: tuple[Related, ...] = ()
+    fix: Fix | None = None
 
     def __str__(self) -> str:
         return f"{self.place}: {self.severity}[{self.id}]: {self.message}"
@@ -54,16 +64,30 @@ class Problems:
     found: list[Diagnostic] = field(default_factory=list)
 
     def error(
-        self, id: str, message: str, place: Place, *, help: str = "", related: tuple[Related, ...] = ()
+        self,
+        id: str,
+        message: str,
+        place: Place,
+        *,
+        help: str = "",
+        related: tuple[Related, ...] = (),
+        fix: Fix | None = None,
     ) -> None:
         """Add an error."""
-        self.found.append(Diagnostic(id, Severity.ERROR, message, place, help, related))
+        self.found.append(Diagnostic(id, Severity.ERROR, message, place, help, related, fix))
 
     def warning(
-        self, id: str, message: str, place: Place, *, help: str = "", related: tuple[Related, ...] = ()
+        self,
+        id: str,
+        message: str,
+        place: Place,
+        *,
+        help: str = "",
+        related: tuple[Related, ...] = (),
+        fix: Fix | None = None,
     ) -> None:
         """Add a warning."""
-        self.found.append(Diagnostic(id, Severity.WARNING, message, place, help, related))
+        self.found.append(Diagnostic(id, Severity.WARNING, message, place, help, related, fix))
 
     @property
     def errors(self) -> int:

@@ -252,7 +252,15 @@ def test_a_mistake_is_named_at_its_place(tmp_path: Path, id: str, text: str, und
 
 def emitted(*rooms: str) -> Iterator[str]:
     """Ids of diagnostics in the code of some rooms: the first argument of what reports or carries one."""
-    carriers = {"error", "warning", "BadValueError", "_refuse", "PydanticCustomError"}
+    carriers = {
+        "error",
+        "warning",
+        "_warning",
+        "Diagnostic",
+        "BadValueError",
+        "_refuse",
+        "PydanticCustomError",
+    }
     for room in rooms:
         for path in sorted((ROOT / "harness" / room).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text())):
@@ -274,7 +282,7 @@ def test_every_id_of_the_scenario_room_has_its_mistake():
 def test_every_id_is_documented_and_every_documented_id_exists():
     text = (ROOT / "docs" / "diagnostics.md").read_text()
     documented = re.findall(r"^\| `([a-z0-9-]+)` \|", text, re.MULTILINE)
-    assert sorted(documented) == sorted(set(emitted("source", "scenario", "dialects")))
+    assert sorted(documented) == sorted(set(emitted("source", "scenario", "dialects", "author")))
 
 
 def test_all_mistakes_of_a_file_are_told_at_once(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from harness.dialects.admin import advice as advisor
 from harness.dialects.admin import compile as compiler
 from harness.dialects.admin import evaluate as evaluator
 from harness.dialects.admin import material as collector
@@ -17,7 +18,7 @@ from harness.model.policy import Policy
 from harness.model.renaming import Renaming
 from harness.model.rules import Direction, Stage
 from harness.model.topology import Pod, Topology
-from harness.source.diagnostics import Problems
+from harness.source.diagnostics import Diagnostic, Problems
 from harness.source.nodes import MappingNode
 
 
@@ -48,3 +49,7 @@ class Admin:
     def rename(self, manifest: Mapping[str, Any], renaming: Renaming) -> dict[str, Any]:
         """See `harness.dialects.base.Dialect.rename`."""
         return renamer.rename(manifest, renaming)
+
+    def advice(self, policy: Policy, topology: Topology | None) -> Sequence[Diagnostic]:
+        """See `harness.dialects.base.Dialect.advice`."""
+        return () if topology is None else tuple(advisor.in_world(policy, topology))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from harness.dialects.kubernetes import advice as advisor
 from harness.dialects.kubernetes import compile as compiler
 from harness.dialects.kubernetes import evaluate as evaluator
 from harness.dialects.kubernetes import material as collector
@@ -16,7 +17,7 @@ from harness.model.policy import Policy
 from harness.model.renaming import Renaming
 from harness.model.rules import Direction, Stage
 from harness.model.topology import Pod, Topology
-from harness.source.diagnostics import Problems
+from harness.source.diagnostics import Diagnostic, Problems
 from harness.source.nodes import MappingNode
 
 
@@ -47,3 +48,7 @@ class Kubernetes:
     def rename(self, manifest: Mapping[str, Any], renaming: Renaming) -> dict[str, Any]:
         """See `harness.dialects.base.Dialect.rename`."""
         return renamer.rename(manifest, renaming)
+
+    def advice(self, policy: Policy, topology: Topology | None) -> Sequence[Diagnostic]:
+        """See `harness.dialects.base.Dialect.advice`."""
+        return tuple(advisor.of_policy(policy) if topology is None else advisor.in_world(policy, topology))

@@ -100,6 +100,7 @@ def _directions(field: Field | None, has_egress: bool) -> frozenset[Direction]:
                 "invalid-policy-type",
                 f'"{text}" is not a policy type',
                 help=did_you_mean(text.capitalize(), _TYPES) or "Ingress or Egress",
+                fix=text.capitalize() if text.capitalize() in _TYPES else None,
             )
     if items:
         return frozenset(found)
@@ -183,6 +184,7 @@ def _port(field: Field) -> PolicyPort | None:
                 "invalid-protocol",
                 f'"{text}" is not a protocol of NetworkPolicy',
                 help=did_you_mean(text.upper(), _PROTOCOLS) or "TCP, UDP or SCTP",
+                fix=text.upper() if text.upper() in _PROTOCOLS else None,
             )
     port = section["port"].integer_or_text() if "port" in section else None
     good = protocol is not None and ("port" not in section or port is not None)

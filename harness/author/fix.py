@@ -1,0 +1,37 @@
+"""Writing corrections that are certain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness.source.diagnostics import Diagnostic, Fix
+
+
+def fixes(diagnostics: Iterable[Diagnostic]) -> dict[str, list[Fix]]:
+    """The corrections by file, in the order of the text; where two overlap, the first."""
+    found: dict[str, list[Fix]] = {}
+    for fix in sorted({item.fix for item in diagnostics if item.fix is not None}, key=lambda fix: fix.place):
+        place = fix.place
+        if place.end_line != place.line or place.end_column <= place.column:
+            # A correction replaces a word; a place without an end names no word.
+            continue
+        here = found.setdefault(place.file, [])
+        last = here[-1].place if here else None
+        if last is None or last.line < place.line or last.end_column <= place.column:
+            here.append(fix)
+    return found
+
+
+def fixed(text: str, wanted: Iterable[Fix]) -> str:
+    """The text with every correction made.
+
+    Args:
+        text: As it was when the diagnostics were made.
+        wanted: Corrections of this text that do not overlap.
+    """
+    lines = text.splitlines(keepends=True)
+    for fix in sorted(wanted, key=lambda fix: fix.place, reverse=True):
+        place = fix.place
+        line = lines[place.line - 1]
+        lines[place.line - 1] = line[: place.column - 1] + fix.text + line[place.end_column - 1 :]
+    return "".join(lines)

@@ -1,0 +1,108 @@
+"""What a reviewer would say of valid policies: each dialect's advice, and what the oracle can prove."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from harness.dialects.registry import DIALECTS
+from harness.model.builtin import DNS_POD, with_builtins
+from harness.model.policy import Policy
+from harness.model.prediction import Answer
+from harness.model.probe import Probe, Source, SourceKind, Target, TargetKind
+from harness.model.rules import Action, Direction
+from harness.model.scenario import Scenario
+from harness.model.topology import Protocol, Topology
+from harness.oracle import predict
+from harness.source import Place
+from harness.source.diagnostics import Diagnostic, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Policies in force together, and the pods among which they are."""
+
+    topology: Topology
+    policies: tuple[Policy, ...]
+
+
+def worlds(scenarios: Iterable[Scenario]) -> Iterator[World]:
+    """The worlds of all steps."""
+    for scenario in scenarios:
+        for step in scenario.steps:
+            if step.policies:
+                yield World(with_builtins(step.topology), step.policies)
+
+
+def review(found: Sequence[World], alone: Iterable[Policy] = ()) -> list[Diagnostic]:
+    """Advice on policies.
+
+    Args:
+        found: Worlds; what is said of a policy must hold in all of them that have it.
+        alone: Policies of which no world is known.
+
+    Returns:
+        Each diagnostic once.
+    """
+    present: Counter[Place] = Counter()
+    said: Counter[tuple[Place, Diagnostic]] = Counter()
+    everywhere: dict[Place, Policy] = {}
+    for world in found:
+        without_dns = _without_dns(world)
+        for policy in world.policies:
+            everywhere.setdefault(policy.place, policy)
+            present[policy.place] += 1
+            for item in {
+                *DIALECTS[policy.dialect].advice(policy, world.topology),
+                *without_dns.get(policy.place, ()),
+            }:
+                said[policy.place, item] += 1
+    for policy in alone:
+        everywhere.setdefault(policy.place, policy)
+    result = [item for (place, item), number in said.items() if number == present[place]]
+    for policy in everywhere.values():
+        result += DIALECTS[policy.dialect].advice(policy, None)
+    return list(dict.fromkeys(result))
+
+
+def _without_dns(world: World) -> dict[Place, list[Diagnostic]]:
+    """Pods that may send somewhere but not ask the cluster's DNS: no name resolves (semantics.md 1.1)."""
+    found: dict[Place, list[Diagnostic]] = {}
+    chosen: dict[Place, frozenset[str]] = {}
+    speaking: set[str] = set()
+    for policy in world.policies:
+        for stage in DIALECTS[policy.dialect].compile([policy], world.topology):
+            if stage.direction is not Direction.EGRESS:
+                continue
+            for block in stage.blocks:
+                chosen[policy.place] = chosen.get(policy.place, frozenset()) | block.subjects
+                if any(rule.action is Action.ALLOW and rule.matches for rule in block.rules):
+                    speaking |= block.subjects
+    silent: dict[str, bool] = {}
+    for policy in world.policies:
+        pods = sorted(chosen.get(policy.place, frozenset()) - {DNS_POD})
+        for pod in pods:
+            if pod not in silent:
+                silent[pod] = pod in speaking and _may_ask(pod, world) is Answer.DENY
+        # Whoever may send nothing at all needs no names.
+        mute = [pod for pod in pods if silent[pod]]
+        if not mute:
+            continue
+        names = ", ".join(mute[:3]) + (" and others" if len(mute) > 3 else "")
+        found[policy.place] = [
+            Diagnostic(
+                "egress-without-dns",
+                Severity.WARNING,
+                f"{policy} restricts egress, and no rule lets {names} ask the cluster's DNS: "
+                "names will not resolve",
+                policy.place,
+                help="allow port 53, UDP and TCP, to pods with k8s-app: kube-dns in kube-system",
+            )
+        ]
+    return found
+
+
+def _may_ask(pod: str, world: World) -> Answer:
+    target = Target(TargetKind.SERVICE, DNS_POD, 53, Protocol.UDP)
+    return predict(world.topology, world.policies, Probe(Source(SourceKind.POD, pod), target)).verdict
