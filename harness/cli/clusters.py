@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from harness.cli.exits import CliError
+from harness.cli.kinds import Request, is_kind, kind_name, open_kind
+from harness.cli.signals import stop_on_signal
 
 if TYPE_CHECKING:
     from harness.clusters.kube.api import Api
+    from harness.clusters.kube.cluster import KubeCluster
     from harness.engine.cluster import Cluster
 
+_LOOK = 0.1
+"""Seconds between two looks whether the user still waits."""
+
 PERSONALITIES = ("generic",)
-_HAS = "this version has `lab`, `lab?as=generic`, `context:NAME` and `kubeconfig:PATH`"
+_HAS = "this version has `lab`, `lab?as=generic`, `kind`, `kind:NAME`, `context:NAME` and `kubeconfig:PATH`"
 
 
 def parse_spec(spec: str) -> str | None:
-    """The personality of a lab spec; None for a cluster that exists.
+    """The personality of a lab spec; None for a Kubernetes cluster.
 
     Raises:
         CliError: Anything that this version has not; the advice names what it has.
@@ -25,6 +32,9 @@ def parse_spec(spec: str) -> str | None:
     if spec.startswith(("context:", "kubeconfig:")):
         if not spec.partition(":")[2]:
             raise CliError(f"cluster {spec!r} names nothing", _HAS)
+        return None
+    if is_kind(spec):
+        kind_name(spec)
         return None
     name, question, query = spec.partition("?")
     if name != "lab":
@@ -40,33 +50,64 @@ def parse_spec(spec: str) -> str | None:
 
 
 class Opening:
-    """A cluster that is being opened while the files are read.
+    """A cluster that is being opened while the files are read; a kind cluster is made after that only.
 
     Args:
         spec: As on the command line; it has been understood already.
         keep: Leave worlds standing after the run.
+        request: The shape of a kind cluster.
+        say: Takes lines of progress.
     """
 
-    def __init__(self, spec: str, *, keep: bool) -> None:
+    def __init__(
+        self,
+        spec: str,
+        *,
+        keep: bool,
+        request: Request | None = None,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
         self._cluster: Cluster | None = None
         self._trouble: BaseException | None = None
+        self._stop = threading.Event()
 
         def work() -> None:
             try:
-                self._cluster = open_cluster(spec, keep=keep)
+                if is_kind(spec):
+                    self._cluster = open_kind(
+                        spec, request or Request(), keep=keep, say=say, stop=self._stop, furnish=furnish
+                    )
+                else:
+                    self._cluster = open_cluster(spec, keep=keep)
             except BaseException as trouble:  # handed on by `wait`, in the caller's thread
                 self._trouble = trouble
 
+        def furnish(kubeconfig: str) -> KubeCluster:
+            return _open_kube(spec, connect(f"kubeconfig:{kubeconfig}"))
+
         self._thread = threading.Thread(target=work, name="open-cluster")
-        self._thread.start()
+        self._started = not is_kind(spec)
+        if self._started:
+            self._thread.start()
 
     def wait(self) -> Cluster:
         """The cluster, once it is there.
 
         Raises:
             ClusterError: The machine cannot do it.
+            KeyboardInterrupt: The user does not want to wait; nothing is left of the cluster then.
         """
-        self._thread.join()
+        if not self._started:
+            self._started = True
+            self._thread.start()
+        with stop_on_signal() as interrupted:
+            while self._thread.is_alive():
+                self._thread.join(_LOOK)
+                if interrupted.is_set():
+                    self._stop.set()
+        if self._stop.is_set():
+            self.abandon()
+            raise KeyboardInterrupt
         if self._trouble is not None:
             raise self._trouble
         assert self._cluster is not None
@@ -74,7 +115,9 @@ class Opening:
 
     def abandon(self) -> None:
         """Nobody needs the cluster after all."""
-        self._thread.join()
+        self._stop.set()
+        if self._started:
+            self._thread.join()
         if self._cluster is not None:
             self._cluster.close()
 
@@ -92,22 +135,24 @@ def open_cluster(spec: str, *, keep: bool) -> Cluster:
     """
     personality = parse_spec(spec)
     if personality is None:
-        return _open_kube(spec)
+        return _open_kube(spec, connect(spec))
     from harness.clusters.lab.cluster import LabCluster
 
     return LabCluster(spec, personality, keep)
 
 
 def connect(spec: str) -> Api:
-    """The API server that `context:NAME` or `kubeconfig:PATH` names.
+    """The API server that `context:NAME`, `kubeconfig:PATH` or `kind:NAME` names.
 
     Raises:
-        CliError: There is no such file or context.
+        CliError: There is no such file, context or cluster.
     """
     from harness.clusters.kube.api import SpecError, open_api
 
     kind, _, value = spec.partition(":")
     try:
+        if is_kind(spec):
+            return _kind_api(kind_name(spec))
         if kind == "context":
             return open_api(None, value)
         return open_api(value, None)
@@ -115,10 +160,22 @@ def connect(spec: str) -> Api:
         raise CliError(str(trouble), trouble.advice) from trouble
 
 
-def _open_kube(spec: str) -> Cluster:
+def _kind_api(name: str) -> Api:
+    from harness.clusters.kind.maker import Maker
+    from harness.clusters.kube.api import SpecError
+
+    maker = Maker()
+    found = maker.find(name)
+    if found is None or not found.ours:
+        state = "netcheck did not make" if found else "there is no"
+        raise SpecError(f"{state} kind cluster {name}", f"make it: netcheck cluster up {name}")
+    return maker.api(name)
+
+
+def _open_kube(spec: str, api: Api) -> KubeCluster:
     from harness.clusters.kube.cluster import KubeCluster
     from harness.clusters.kube.manifests import DEFAULT_IMAGE, PodOptions
     from harness.cni.detect import detect
 
     image = os.environ.get("NETCHECK_PROBE_IMAGE", DEFAULT_IMAGE)
-    return KubeCluster(spec, connect(spec), detect, PodOptions(image=image))
+    return KubeCluster(spec, api, detect, PodOptions(image=image))

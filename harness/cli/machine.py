@@ -37,12 +37,13 @@ def schema() -> int:
     default="lab",
     show_default=True,
     metavar="SPEC",
-    help="Where to look: lab, context:NAME or kubeconfig:PATH.",
+    help="Where to look: lab, kind[:NAME], context:NAME or kubeconfig:PATH.",
 )
 def cleanup(cluster: str) -> int:
     """Remove the worlds that runs left behind, by --keep or because they were killed.
 
     On a Kubernetes cluster that is whatever carries the label netcheck.dev/run, other people's runs included.
+    With kind: kind clusters that killed runs left, half-made or whole, and what is left in netcheck's others.
     """
     from harness.report.text import count
     from harness.source.render import printable
@@ -56,7 +57,10 @@ def cleanup(cluster: str) -> int:
 
 def _clean_up(cluster: str) -> list[str]:
     from harness.cli.clusters import connect, parse_spec
+    from harness.cli.kinds import clean_up_kind, is_kind
 
+    if is_kind(cluster):
+        return clean_up_kind(cluster)
     if parse_spec(cluster) is not None:
         from harness.clusters.lab.kept import cleanup as end_labs
 

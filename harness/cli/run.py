@@ -14,6 +14,7 @@ import click
 from harness.cli import options
 from harness.cli.app import cli
 from harness.cli.exits import CliError, ExitCode, exit_code
+from harness.cli.kinds import Request, is_kind, kind_options, tell
 from harness.cli.prefix import check_prefix, namespace_prefix_option
 
 if TYPE_CHECKING:
@@ -35,9 +36,10 @@ DEFAULT_CLUSTER = "lab"
     default=DEFAULT_CLUSTER,
     show_default=True,
     metavar="SPEC",
-    help="Where the packets flow: lab, context:NAME or kubeconfig:PATH.",
+    help="Where the packets flow: lab, kind[:NAME], context:NAME or kubeconfig:PATH.",
 )
 @namespace_prefix_option
+@kind_options(hidden=True)
 @options.selection_options
 @click.option(
     "-x", "--fail-fast", is_flag=True, help="Stop after the first scenario that is not as expected."
@@ -67,6 +69,7 @@ def run(
     paths: tuple[str, ...],
     cluster: str,
     namespace_prefix: str,
+    request: Request,
     k: str,
     tag: tuple[str, ...],
     fail_fast: bool,
@@ -88,10 +91,12 @@ def run(
 
     verbose, quiet = options.loudness(ctx, verbose, quiet)
     parse_spec(cluster)
+    if request.said() and not is_kind(cluster):
+        raise CliError("--cni and its like are for kind clusters", f"add --cluster kind; this is {cluster}")
     files = _reports(report)
     chosen = options.chosen_paths(ctx, paths)
     shown: Warnings = "none" if quiet else "all" if verbose else "count"
-    opening = Opening(cluster, keep=keep)
+    opening = Opening(cluster, keep=keep, request=request, say=_silent if quiet else tell)
     try:
         scenarios = _selected(chosen, k, tag, color, warnings=shown)
         check_prefix(namespace_prefix, scenarios)
@@ -106,6 +111,10 @@ def run(
     from harness.cli.select import count_cells
 
     return exit_code(result, count_cells(scenarios))
+
+
+def _silent(line: str) -> None:
+    """Takes a line of progress that nobody wants."""
 
 
 def _reports(values: Sequence[str]) -> tuple[Report, ...]:
@@ -180,8 +189,8 @@ def _measure(scenarios: Sequence[Scenario], how: _How, opening: Opening) -> RunR
         return _unavailable(scenarios, how, error)
     if how.namespace_prefix:
         cluster = RenamedCluster(cluster, how.namespace_prefix)
-    try:
-        with stop_on_signal() as stop:
+    with stop_on_signal() as stop:
+        try:
             result = engine(
                 scenarios,
                 cluster,
@@ -191,9 +200,9 @@ def _measure(scenarios: Sequence[Scenario], how: _How, opening: Opening) -> RunR
                 revision=how.revision,
                 stop=stop,
             )
-    finally:
-        bar.close()
-        cluster.close()
+        finally:
+            bar.close()
+            cluster.close()
     if how.keep:
         _tell_kept(result.run)
     return result

@@ -83,8 +83,10 @@ def test_every_option_of_every_command_is_documented() -> None:
     sections = dict(re.findall(r"^## `netcheck (\w+)[^\n]*\n(.*?)(?=^## |\Z)", guide, re.M | re.S))
     assert list(sections) == cli.list_commands(click.Context(cli))
     for name, command in cli.commands.items():
+        below = command.commands.values() if isinstance(command, click.Group) else ()
+        parameters = [*command.params, *(each for item in below for each in item.params)]
         documented = set(re.findall(r"`(--?[\w-]+)", sections[name]))
-        options = {text for item in command.params if isinstance(item, click.Option) for text in item.opts}
+        options = {text for item in parameters if isinstance(item, click.Option) for text in item.opts}
         assert documented >= options, name
         mentioned = {text for text in documented if text.startswith("--")}
         everywhere = {text for other in cli.commands.values() for item in other.params for text in item.opts}

@@ -297,6 +297,12 @@ class Docker(Program):
                 raise
             return ""
 
+    def platform(self, image: str) -> str:
+        """The platform of an image that is here, such as `linux/amd64`; empty when it has none."""
+        found = self._inspected("image", image)
+        system, machine = found.get("Os"), found.get("Architecture")
+        return f"{system}/{machine}" if system and machine else ""
+
     def build(
         self,
         folder: Path,

@@ -174,6 +174,11 @@ class Api:
             raise ApiError(f"the cluster does not serve {kind} of {api_version}", 404, "NotFound")
         return known[kind]
 
+    def forget_resources(self) -> None:
+        """Ask again where kinds live: the server has learnt new ones."""
+        with self._lock:
+            self._resources.clear()
+
     def watch(self, path: str, version: str, seconds: float, **query: str) -> Iterator[Json]:
         """Events of a collection since `version`, for `seconds` at most."""
         query = {

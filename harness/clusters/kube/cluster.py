@@ -41,6 +41,7 @@ class KubeCluster:
         self._api = api
         self._options = options or PodOptions()
         self._count = itertools.count(1)
+        self._at_close: list[Callable[[], None]] = []
         version = api.reach()
         self._nodes, tolerate = _usable_nodes(api.get("/api/v1/nodes")["items"])
         if tolerate:
@@ -91,9 +92,15 @@ class KubeCluster:
             raise
         return world
 
+    def at_close(self, call: Callable[[], None]) -> None:
+        """Have something done when the run lets go of the cluster; it never raises."""
+        self._at_close.append(call)
+
     def close(self) -> None:
-        """Let go of what the CNI driver holds open."""
+        """Let go of what the CNI driver holds open, then do what was asked for, the last first."""
         self._cni.close()
+        while self._at_close:
+            self._at_close.pop()()
 
 
 def _policy_kinds(scenario: Scenario) -> frozenset[Kind]:
