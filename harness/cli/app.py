@@ -132,6 +132,9 @@ def cli(ctx: click.Context) -> None:
     except CliError as error:
         state.problem = error
     values = {name: value for name, value in state.config.values.items() if name != "paths"}
-    ctx.default_map = dict.fromkeys(cli.commands, values)
+    ctx.default_map = {
+        name: dict.fromkeys(command.commands, values) if isinstance(command, click.Group) else values
+        for name, command in cli.commands.items()
+    }
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

@@ -26,6 +26,17 @@ KEYS: Final[Mapping[str, str]] = {
     "verbose": "true or false",
     "quiet": "true or false",
     "color": '"auto", "always" or "never"',
+    "cni": "a string",
+    "nodes": "a number",
+    "k8s-version": "a string",
+    "node-image": "a string",
+    "image-archive": _STRINGS,
+    "ip-family": '"ipv4", "ipv6" or "dual"',
+    "kind-config": "a string",
+    "cni-chart": "a string",
+    "cni-manifest": _STRINGS,
+    "cni-values": "a string",
+    "cni-sha256": _STRINGS,
 }
 """Every key that a configuration file may have, and what its value is."""
 
@@ -113,6 +124,10 @@ def _fits(key: str, value: object) -> bool:
         return isinstance(value, bool)
     if key == "jobs":
         return value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1)
+    if kind == "a number":
+        return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    if key == "ip-family":
+        return value in ("ipv4", "ipv6", "dual")
     if key == "color":
         return value in ("auto", "always", "never")
     return isinstance(value, str)

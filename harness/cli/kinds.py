@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from harness.cli.exits import CliError, ExitCode
 
@@ -64,10 +66,6 @@ class Request:
     sha256: tuple[str, ...] = ()
     trust: bool = False
 
-    def said(self) -> bool:
-        """Whether any option was given."""
-        return self != Request()
-
     def inputs(self) -> Inputs:
         """Where the network plugin comes from.
 
@@ -119,6 +117,24 @@ class Request:
         )
 
 
+_PARAMETERS = {
+    "cni": "cni",
+    "nodes": "nodes",
+    "k8s_version": "kubernetes",
+    "node_image": "node_image",
+    "image_archive": "archives",
+    "ip_family": "ip_family",
+    "kind_config": "config",
+    "cni_chart": "chart",
+    "cni_manifest": "manifests",
+    "cni_command": "command",
+    "cni_values": "values",
+    "cni_sha256": "sha256",
+    "cni_trust_download": "trust",
+}
+"""Names of the options, as the environment and files spell them, and the fields of `Request` behind them."""
+
+
 def kind_options(*, hidden: bool) -> Callable[[_Command], _Command]:
     """The options of `Request`, handed to the command as `request`.
 
@@ -127,13 +143,11 @@ def kind_options(*, hidden: bool) -> Callable[[_Command], _Command]:
     """
 
     def decorate(command: _Command) -> _Command:
-        import functools
-
         @functools.wraps(command)
         def with_request(*args: Any, **values: Any) -> Any:
-            given = {name: values.pop(f"kind_{name}") for name in _FIELDS}
-            given = {name: value if value is not None else _EMPTY[name] for name, value in given.items()}
-            return command(*args, request=Request(**given), **values)
+            given = {field: values.pop(name) for name, field in _PARAMETERS.items()}
+            request = Request(**{field: value for field, value in given.items() if value is not None})
+            return command(*args, request=request, **values)
 
         for option in reversed(_options(hidden)):
             option(with_request)
@@ -142,29 +156,23 @@ def kind_options(*, hidden: bool) -> Callable[[_Command], _Command]:
     return decorate
 
 
-_EMPTY = {name: getattr(Request(), name) for name in Request.__dataclass_fields__}
-_FIELDS = tuple(_EMPTY)
-
-
 def _options(hidden: bool) -> list[Callable[..., Any]]:
-    def option(flag: str, name: str, text: str, *, hide: bool = hidden, **more: Any) -> Callable[..., Any]:
-        return click.option(flag, f"kind_{name}", hidden=hide, help=text, **more)
+    def option(flag: str, text: str, *, hide: bool = hidden, **more: Any) -> Callable[..., Any]:
+        return click.option(flag, hidden=hide, help=text, **more)
 
     return [
         option(
             "--cni",
-            "cni",
             "Network plugin of a kind cluster: cilium, calico, calico-manifest, kindnet, kube-router, antrea "
             "(each with @VERSION), none, preinstalled, or a manifest.",
             hide=False,
             metavar="NAME|FILE",
         ),
-        option("--nodes", "nodes", "Number of nodes, the control plane included.", type=int, metavar="N"),
-        option("--k8s-version", "kubernetes", "Version of Kubernetes, such as 1.35.8.", metavar="V"),
-        option("--node-image", "node_image", "Image of the nodes.", metavar="IMAGE"),
+        option("--nodes", "Number of nodes, the control plane included.", type=int, metavar="N"),
+        option("--k8s-version", "Version of Kubernetes, such as 1.35.8.", metavar="V"),
+        option("--node-image", "Image of the nodes.", metavar="IMAGE"),
         option(
             "--image-archive",
-            "archives",
             "Archive of images (docker save) to put onto the nodes; repeatable.",
             multiple=True,
             type=_FILE,
@@ -172,15 +180,13 @@ def _options(hidden: bool) -> list[Callable[..., Any]]:
         ),
         option(
             "--ip-family",
-            "ip_family",
             "Address families of pods and services.",
             type=click.Choice(["ipv4", "ipv6", "dual"]),
         ),
-        option("--kind-config", "config", "kind's own configuration file.", type=_FILE, metavar="FILE"),
-        option("--cni-chart", "chart", "Bring the plugin by this chart.", type=_FILE, metavar="PATH"),
+        option("--kind-config", "kind's own configuration file.", type=_FILE, metavar="FILE"),
+        option("--cni-chart", "Bring the plugin by this chart.", type=_FILE, metavar="PATH"),
         option(
             "--cni-manifest",
-            "manifests",
             "Bring the plugin by this manifest; repeatable.",
             multiple=True,
             type=_FILE,
@@ -188,25 +194,23 @@ def _options(hidden: bool) -> list[Callable[..., Any]]:
         ),
         option(
             "--cni-command",
-            "command",
             "Bring the plugin by this command; {name} and {kubeconfig} in it are filled in.",
             metavar="COMMAND",
         ),
-        option("--cni-values", "values", "More values for the chart.", type=_FILE, metavar="FILE"),
+        option("--cni-values", "More values for the chart.", type=_FILE, metavar="FILE"),
         option(
             "--cni-sha256",
-            "sha256",
             "Digest of what is downloaded; one for each file.",
             multiple=True,
             metavar="DIGEST",
         ),
-        option(
-            "--cni-trust-download",
-            "trust",
-            "Take downloads whose digest nobody knows.",
-            is_flag=True,
-        ),
+        option("--cni-trust-download", "Take downloads whose digest nobody knows.", is_flag=True),
     ]
+
+
+def typed_for_kind(ctx: click.Context) -> bool:
+    """Whether the command line itself has an option for kind clusters; files may have some for other runs."""
+    return any(ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in _PARAMETERS)
 
 
 def open_kind(

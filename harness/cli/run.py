@@ -14,7 +14,7 @@ import click
 from harness.cli import options
 from harness.cli.app import cli
 from harness.cli.exits import CliError, ExitCode, exit_code
-from harness.cli.kinds import Request, is_kind, kind_options, tell
+from harness.cli.kinds import Request, is_kind, kind_options, tell, typed_for_kind
 from harness.cli.prefix import check_prefix, namespace_prefix_option
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def run(
 
     verbose, quiet = options.loudness(ctx, verbose, quiet)
     parse_spec(cluster)
-    if request.said() and not is_kind(cluster):
+    if not is_kind(cluster) and typed_for_kind(ctx):
         raise CliError("--cni and its like are for kind clusters", f"add --cluster kind; this is {cluster}")
     files = _reports(report)
     chosen = options.chosen_paths(ctx, paths)

@@ -77,7 +77,7 @@ def table() -> Mapping[str, Entry]:
     Raises:
         TableError: See `read`.
     """
-    return read(resources.files("harness.resources").joinpath("cni.toml").read_text(encoding="utf-8"))
+    return read(resources.files("harness").joinpath("resources", "cni.toml").read_text(encoding="utf-8"))
 
 
 def read(text: str) -> Mapping[str, Entry]:
