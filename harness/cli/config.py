@@ -18,6 +18,7 @@ KEYS: Final[Mapping[str, str]] = {
     "paths": _STRINGS,
     "cluster": "a string",
     "namespace-prefix": "a string",
+    "assume": _STRINGS,
     "tag": _STRINGS,
     "jobs": 'a number or "auto"',
     "report": _STRINGS,

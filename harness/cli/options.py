@@ -31,6 +31,18 @@ def jobs_value(ctx: click.Context, param: click.Parameter, value: object) -> int
     return int(text)
 
 
+def features_value(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of features that exist."""
+    from harness.model.features import FEATURES
+    from harness.source.diagnostics import did_you_mean
+
+    for item in value:
+        if item not in FEATURES:
+            hint = did_you_mean(item, FEATURES) or f"features are {', '.join(FEATURES)}"
+            raise click.BadParameter(f"no cluster has a feature {item!r}; {hint}", ctx, param)
+    return value
+
+
 def paths_argument(command: _Command) -> _Command:
     """`[PATH]...`, files and folders."""
     return click.argument("paths", nargs=-1, metavar="[PATH]...")(command)

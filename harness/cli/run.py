@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,13 @@ DEFAULT_CLUSTER = "lab"
 )
 @namespace_prefix_option
 @kind_options(hidden=True)
+@click.option(
+    "--assume",
+    multiple=True,
+    metavar="FEATURE",
+    callback=options.features_value,
+    help="Take it that the cluster has FEATURE, whatever was found. Repeatable.",
+)
 @options.selection_options
 @click.option(
     "-x", "--fail-fast", is_flag=True, help="Stop after the first scenario that is not as expected."
@@ -70,6 +77,7 @@ def run(
     cluster: str,
     namespace_prefix: str,
     request: Request,
+    assume: tuple[str, ...],
     k: str,
     tag: tuple[str, ...],
     fail_fast: bool,
@@ -101,7 +109,16 @@ def run(
         scenarios = _selected(chosen, k, tag, color, warnings=shown)
         check_prefix(namespace_prefix, scenarios)
         how = _How(
-            cluster, namespace_prefix, jobs, fail_fast, keep, verbose, quiet, color, _revision(chosen[0])
+            cluster,
+            namespace_prefix,
+            assume,
+            jobs,
+            fail_fast,
+            keep,
+            verbose,
+            quiet,
+            color,
+            _revision(chosen[0]),
         )
     except BaseException:
         opening.abandon()
@@ -158,6 +175,7 @@ class _How:
 
     cluster: str
     namespace_prefix: str
+    assume: tuple[str, ...]
     jobs: int
     fail_fast: bool
     keep: bool
@@ -187,6 +205,8 @@ def _measure(scenarios: Sequence[Scenario], how: _How, opening: Opening) -> RunR
         cluster: Cluster = opening.wait()
     except ClusterError as error:
         return _unavailable(scenarios, how, error)
+    assumed = frozenset(how.assume) - cluster.backend.features
+    cluster.backend = replace(cluster.backend, features=cluster.backend.features | assumed, assumed=assumed)
     if how.namespace_prefix:
         cluster = RenamedCluster(cluster, how.namespace_prefix)
     with stop_on_signal() as stop:

@@ -94,6 +94,14 @@ class Agents:
             self._shells.clear()
 
 
+def first_node(api: Api) -> str:
+    """The name of some node that is ready to be asked."""
+    names = sorted(str(item["metadata"]["name"]) for item in api.get("/api/v1/nodes")["items"])
+    if not names:
+        raise AgentError("the cluster has no node")
+    return names[0]
+
+
 class _Shell:
     """One stream; asked by one thread at a time."""
 

@@ -7,6 +7,9 @@ from types import MappingProxyType
 
 from harness.dialects.admin import Admin
 from harness.dialects.base import Dialect
+from harness.dialects.calico import Calico
+from harness.dialects.carried import Carried
+from harness.dialects.cilium import Cilium
 from harness.dialects.kubernetes import Kubernetes
 from harness.dialects.material import Material
 from harness.model.policy import Policy
@@ -16,7 +19,7 @@ from harness.source.diagnostics import Fix, Problems, did_you_mean
 from harness.source.nodes import MappingNode, ScalarNode
 
 DIALECTS: Mapping[str, Dialect] = MappingProxyType(
-    {dialect.name: dialect for dialect in (Admin(), Kubernetes())}
+    {dialect.name: dialect for dialect in (Cilium(), Calico(), Admin(), Kubernetes())}
 )
 """Every dialect by name, in the order in which they are looked through."""
 
@@ -80,6 +83,12 @@ def compile_all(policies: Sequence[Policy], topology: Topology) -> tuple[Stage, 
     return merged(stages)
 
 
+def carried(policies: Sequence[Policy]) -> Policy | None:
+    """The first policy whose rules only the cluster reads: with it, paper cannot say anything."""
+    found = (policy for policy in policies if isinstance(DIALECTS[policy.dialect], Carried))
+    return next(found, None)
+
+
 def material(policies: Sequence[Policy]) -> Material:
     """What the selectors, ports and blocks of all policies speak of, dialect by dialect."""
     found = [
@@ -115,7 +124,11 @@ def _refuse(api_version: ScalarNode, kind: ScalarNode, problems: Problems) -> No
     known = kinds()
     same_kind = [pair for pair in known if pair[1] == kind.text]
     if same_kind:
-        versions = " or ".join(version for version, _ in same_kind)
+        group = api_version.text.split("/")[0]
+        near = [pair for pair in same_kind if pair[0].split("/")[0] == group]
+        # A NetworkPolicy is Kubernetes' own, unless its group says that it is Calico's.
+        own = [pair for pair in same_kind if not isinstance(known[pair], Carried)]
+        versions = " or ".join(version for version, _ in near or own or same_kind)
         gone = (api_version.text, kind.text) in _GONE
         why = "was removed from Kubernetes" if gone else "is not a kind that this version reads"
         problems.error(
@@ -158,13 +171,18 @@ def _near_kind(api_version: str, kind: str) -> str:
 
 
 def _reads() -> str:
-    """Kinds by API group, NetworkPolicy's first; the version where there is but one."""
+    """Kinds by API group, NetworkPolicy's first; the version where there is but one.
+
+    Kinds that are only carried stand as groups: whoever writes them knows their names.
+    """
     groups: dict[str, list[tuple[str, str]]] = {}
-    for version, kind in sorted(kinds(), key=lambda pair: pair[0].startswith("policy.")):
+    read = [pair for pair, dialect in kinds().items() if not isinstance(dialect, Carried)]
+    carried = {pair[0] for pair, dialect in kinds().items() if isinstance(dialect, Carried)}
+    for version, kind in sorted(read, key=lambda pair: pair[0].startswith("policy.")):
         groups.setdefault(version.split("/")[0], []).append((version, kind))
     parts = []
     for group, pairs in groups.items():
         versions = {version for version, _ in pairs}
         names = dict.fromkeys(kind for _, kind in pairs)
         parts.append(f"{', '.join(names)} ({versions.pop() if len(versions) == 1 else group})")
-    return f"this version reads {'; '.join(parts)}"
+    return f"this version reads {'; '.join(parts)}; and knows {' and '.join(sorted(carried))}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.dialects.registry import DIALECTS
+from harness.dialects.registry import DIALECTS, carried
 from harness.model.policy import Policy
 from harness.model.renaming import Renaming
 from harness.source import Place
@@ -24,6 +24,10 @@ def rename_policy(policy: Policy, renaming: Renaming) -> Policy:
     Raises:
         RenameError: It is not valid under its new names.
     """
+    if carried([policy]) is not None:
+        raise RenameError(
+            f"{policy} cannot be renamed: only the cluster reads policies of {policy.api_version}"
+        )
     dialect = DIALECTS[policy.dialect]
     manifest = dialect.rename(policy.manifest, renaming)
     document = _overlay(policy.document or _node(policy.manifest, policy.place), manifest)

@@ -26,6 +26,10 @@ class ClusterError(Exception):
         self.advice = advice
 
 
+class UnsupportedError(ClusterError):
+    """The cluster lacks something that the scenario needs; the scenario is skipped with this reason."""
+
+
 @dataclass(frozen=True, slots=True)
 class InForce:
     """How long it took until all changes were known to be in force, and how that was known.
@@ -166,6 +170,7 @@ class Cluster(Protocol):
         """Build the scenario's first topology, without policies; every listener answers.
 
         Raises:
+            UnsupportedError: The cluster lacks something that only a look at it could tell.
             ClusterError: When it cannot be built.
         """
         ...

@@ -74,6 +74,9 @@ def _keys(cells: tuple[Cell, ...], topology: Topology) -> dict[ControlKey, Probe
     return {control_key(cell.probe, topology): cell.probe for cell in cells}
 
 
+_DIALECT_FEATURES = {"admin": "admin", "cilium": "cilium-policies", "calico": "calico-policies"}
+
+
 def needs(scenario: Scenario) -> dict[str, str]:
     """Features that a cluster must have, with the reason for each."""
     found = dict.fromkeys(scenario.needs, "the scenario says so (needs)")
@@ -99,7 +102,7 @@ def needs(scenario: Scenario) -> dict[str, str]:
     for step in scenario.steps:
         for policy in step.policies:
             if policy.dialect != "kubernetes":
-                need(policy.dialect, str(policy))
+                need(_DIALECT_FEATURES[policy.dialect], str(policy))
         for cell in all_cells(step):
             _cell_needs(cell, need)
     return found

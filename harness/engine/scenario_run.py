@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from harness.engine import plan
-from harness.engine.cluster import Cluster, ClusterError, World
+from harness.engine.cluster import Cluster, ClusterError, UnsupportedError, World
 from harness.engine.events import CellJudged, Event, PhaseStarted, StepFinished
 from harness.engine.flows import Moments, judge_transition
 from harness.engine.judge import Judgement, judge, judge_control
@@ -79,6 +79,8 @@ class ScenarioRun:
                 self._in_world()
             except InterruptedRunError:
                 error = "interrupted before everything was measured"
+            except UnsupportedError as trouble:
+                skipped = str(trouble)
             except ClusterError as trouble:
                 error = f"{trouble}; {trouble.advice}" if trouble.advice else str(trouble)
         return ScenarioResult(

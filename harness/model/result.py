@@ -23,12 +23,14 @@ class Backend:
         names: What it goes by in `verdict:` maps, the most particular first: (`lab`, `generic`).
         versions: Kernel, nft, CNI, Kubernetes, …
         features: What it can do (`ipv6`, `external`, `sctp`, …).
+        assumed: Those of the features that the user says it has, though none were found.
     """
 
     spec: str
     names: tuple[str, ...]
     versions: Mapping[str, str] = field(default_factory=dict)
     features: frozenset[str] = frozenset()
+    assumed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

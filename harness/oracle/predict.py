@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from harness.dialects.connection import Connection, End, Ruling
+from harness.dialects.registry import carried
 from harness.model.builtin import DNS_POD, with_builtins
 from harness.model.policy import Policy
 from harness.model.prediction import Answer
@@ -129,6 +130,10 @@ def _ask(
     policies: Sequence[Policy], topology: Topology, direction: Direction, connection: Connection
 ) -> Ruling:
     """All dialects together; when no policy has a say, nothing stands in the way."""
+    unread = carried(policies)
+    if unread is not None:
+        reason = f"only the cluster reads the rules of {unread}"
+        return Ruling(Answer.UNDEFINED, reason, (Origin(str(unread), "", unread.place),))
     ruling = decide(policies, topology, direction, connection)
     return ruling or Ruling(Answer.ALLOW, _no_policy(connection.subject(direction), direction))
 

@@ -43,12 +43,20 @@ def backend_out(backend: Backend) -> Json:
         "names": list(backend.names),
         "versions": dict(backend.versions),
         "features": sorted(backend.features),
+        "assumed": sorted(backend.assumed),
     }
 
 
 def backend_in(data: In) -> Backend:
     """The inverse of `backend_out`."""
-    return Backend(data["spec"], tuple(data["names"]), dict(data["versions"]), frozenset(data["features"]))
+    return Backend(
+        data["spec"],
+        tuple(data["names"]),
+        dict(data["versions"]),
+        frozenset(data["features"]),
+        # Reports of the first version know no assumptions.
+        frozenset(data.get("assumed", ())),
+    )
 
 
 def settings_out(settings: Settings) -> Json:

@@ -190,6 +190,8 @@ def render_summary(result: RunResult, style: Style, planned: int = 0) -> list[Li
     parts.append(f" in {duration(result.seconds)}")
     backend = result.backend
     versions = ", ".join(f"{name} {version}" for name, version in backend.versions.items())
+    if backend.assumed:
+        versions += f"{', ' if versions else ''}assumed {', '.join(sorted(backend.assumed))}"
     parts.append((f" on {backend.spec}" + (f" ({versions})" if versions else ""), "dim"))
     lines: list[Line] = [line(*parts)]
     if result.interrupted:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.model.features import FEATURES
 from harness.model.scenario import Scenario, Settings, Step
 from harness.model.topology import Family
 from harness.scenario import names
@@ -17,7 +18,7 @@ from harness.scenario.services import check_services
 from harness.scenario.steps import Steps
 from harness.scenario.structure import Checked, validate
 from harness.scenario.world import World
-from harness.source.diagnostics import Problems, Related
+from harness.source.diagnostics import Problems, Related, did_you_mean
 from harness.source.nodes import MappingNode
 
 _WORD = re.compile(r"[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?")
@@ -80,8 +81,8 @@ class _Expansion:
                 self.place,
                 help="choose another name",
             )
-        self._words(spec.tags, "tag")
-        self._words(spec.needs, "feature")
+        self._tags(spec.tags)
+        self._features(spec.needs)
         families = self._families()
         if not self._build():
             return None
@@ -215,14 +216,24 @@ class _Expansion:
             )
         return tuple(dict.fromkeys(given))
 
-    def _words(self, texts: Sequence[Text], what: str) -> None:
+    def _tags(self, texts: Sequence[Text]) -> None:
         for text in texts:
             if not _WORD.fullmatch(text) or len(text) > 63:
                 self.problems.error(
                     "bad-word",
-                    f'"{text}" cannot be a {what}',
+                    f'"{text}" cannot be a tag',
                     text.place,
                     help="use letters, digits, - _ and .",
+                )
+
+    def _features(self, texts: Sequence[Text]) -> None:
+        for text in texts:
+            if text not in FEATURES:
+                self.problems.error(
+                    "unknown-feature",
+                    f'no cluster has a feature "{text}"',
+                    text.place,
+                    help=did_you_mean(text, FEATURES) or f"features are {', '.join(FEATURES)}",
                 )
 
     def _settings(self) -> Settings:

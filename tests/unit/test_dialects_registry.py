@@ -3,11 +3,13 @@ from __future__ import annotations
 import pytest
 
 from harness.dialects.registry import DIALECTS, compile_all, parse_manifest
+from harness.model.prediction import Answer
 from harness.model.rules import Direction
+from harness.oracle import predict
 from harness.source.diagnostics import Problems
 from harness.source.nodes import MappingNode
 from harness.source.reader import read_text
-from tests.unit.kubernetes_worlds import pod, policy, read, world
+from tests.unit.kubernetes_worlds import pod, policy, probe, read, world
 
 BODY = "metadata: {name: p}\nspec: {podSelector: {}}\n"
 
@@ -83,3 +85,28 @@ def test_compile_all_without_policies_is_no_stage() -> None:
 def test_compile_all_hands_each_dialect_its_own() -> None:
     stages = compile_all([policy("podSelector: {}")], world(pod("n/a")))
     assert [stage.direction for stage in stages] == [Direction.INGRESS]
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind", "ref", "dialect"),
+    [
+        ("cilium.io/v2", "CiliumNetworkPolicy", "ciliumnetworkpolicy/n/p", "cilium"),
+        ("cilium.io/v2", "CiliumClusterwideNetworkPolicy", "ciliumclusterwidenetworkpolicy/p", "cilium"),
+        ("projectcalico.org/v3", "GlobalNetworkPolicy", "globalnetworkpolicy/p", "calico"),
+        ("projectcalico.org/v3", "StagedNetworkPolicy", "stagednetworkpolicy/n/p", "calico"),
+    ],
+)
+def test_other_dialects_are_carried_to_clusters_that_serve_them(
+    api_version: str, kind: str, ref: str, dialect: str
+) -> None:
+    found, problems = read(
+        f"apiVersion: {api_version}\nkind: {kind}\nmetadata: {{name: p}}\nspec: {{any: 1}}\n"
+    )
+    assert not problems.found
+    (policy,) = found
+    assert policy is not None
+    assert (str(policy.ref), policy.dialect) == (ref, dialect)
+    assert policy.manifest["spec"] == {"any": 1}
+    assert (
+        predict(world(pod("n/a"), pod("n/b")), [policy], probe("n/a -> n/b:80")).verdict is Answer.UNDEFINED
+    )

@@ -99,6 +99,7 @@ MISTAKES: list[tuple[str, str, str]] = [
     ("bad-url", PODS + http("http://a/srv:80/a b"), "'http://a/srv:80/a b'"),
     ("bad-url", PODS + http("http://a/srv/ICMP"), "a/srv/ICMP"),
     ("bad-word", PODS + GOOD + "tags: ['a b']\n", "'a b'"),
+    ("unknown-feature", PODS + GOOD + "needs: [externel]\n", "externel"),
     ("bad-world", PODS + GOOD + "world: empty.yaml\n", "empty.yaml"),
     ("binary-file", PODS + GOOD + "policies: binary.yaml\n", ""),
     ("builtin", PODS + step("remove: kube-system/kube-dns"), "kube-system/kube-dns"),

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from harness.model.features import FEATURES
 from harness.scenario import json_schema, load
 from harness.scenario import schema as models
 from harness.source.render import render
@@ -77,3 +78,8 @@ def test_importing_the_room_is_cheap():
     code = f"import sys, harness.scenario; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_every_feature_is_explained() -> None:
+    for word, meaning in FEATURES.items():
+        assert f"| `{word}` | {meaning[0].upper()}{meaning[1:]}. |" in FORMAT

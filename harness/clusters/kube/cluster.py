@@ -12,7 +12,7 @@ from harness.clusters.kube.claims import probed_nodes, wanted
 from harness.clusters.kube.cni import Cni, Kind
 from harness.clusters.kube.manifests import RUN_LABEL, PodOptions
 from harness.clusters.kube.world import KubeWorld
-from harness.engine.cluster import Claims, ClusterError
+from harness.engine.cluster import Claims, ClusterError, UnsupportedError
 from harness.model.result import Backend
 from harness.model.scenario import Scenario
 from harness.model.topology import DEFAULT_NODES
@@ -65,7 +65,15 @@ class KubeCluster:
         return Claims(wanted(scenario), alone)
 
     def open(self, scenario: Scenario, run: str) -> KubeWorld:
-        """Build the scenario's world."""
+        """Build the scenario's world.
+
+        Raises:
+            UnsupportedError: The cluster does not serve a kind of policy that the scenario has.
+            ClusterError: It cannot be built.
+        """
+        kinds = _policy_kinds(scenario)
+        for api_version, kind in sorted(kinds):
+            self._served(api_version, kind)
         name = f"netcheck-{run}-{next(self._count)}"
         topology = scenario.topology
         letters = sorted({*DEFAULT_NODES, *topology.nodes})
@@ -82,7 +90,7 @@ class KubeCluster:
             self._options,
             run,
             name,
-            _policy_kinds(scenario),
+            kinds,
             probed_nodes(scenario),
         )
         try:
@@ -95,6 +103,15 @@ class KubeCluster:
     def at_close(self, call: Callable[[], None]) -> None:
         """Have something done when the run lets go of the cluster; it never raises."""
         self._at_close.append(call)
+
+    def _served(self, api_version: str, kind: str) -> None:
+        try:
+            self._api.resource(api_version, kind)
+        except ApiError as trouble:
+            if trouble.status != 404:
+                raise
+            text = f"{self.backend.spec} does not serve {kind} of {api_version}"
+            raise UnsupportedError(text) from trouble
 
     def close(self) -> None:
         """Let go of what the CNI driver holds open, then do what was asked for, the last first."""

@@ -307,7 +307,7 @@ class KubeWorld:
         """Delete what this world made; never raises."""
         self._fleet.close()
         try:
-            for policy in list(self._policies.values()):
+            for policy in reversed(self._policies.values()):  # a tier goes after what stands in it
                 if not policy.namespace:
                     resource = self._api.resource(policy.api_version, policy.kind)
                     self._api.delete(resource.path("", policy.name))

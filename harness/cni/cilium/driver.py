@@ -37,6 +37,8 @@ SCRIPT = Script(
     words={
         "policy": "cilium-dbg policy get -o json 2>/dev/null",
         "endpoints": f"cilium-dbg endpoint list -o jsonpath='{_ROWS}' 2>/dev/null",
+        "envoy": "command -v cilium-envoy-starter || command -v cilium-envoy",
+        "sctp": "grep -q ^SCTP /proc/net/protocols",
         "ipcache": 'cilium-dbg bpf ipcache get "$1"',
         "identity": 'cilium-dbg identity get "$1" -o json',
     },

@@ -1,0 +1,30 @@
+"""The words for what a cluster can do, as `needs:` and `--assume` take them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+FEATURES: Mapping[str, str] = MappingProxyType(
+    {
+        "admin": "ClusterNetworkPolicy or AdminNetworkPolicy are served and enforced",
+        "calico-policies": "projectcalico.org/v3 is served",
+        "cilium-policies": "cilium.io/v2 is served by Cilium",
+        "dns": "the cluster's DNS answers",
+        "external": "addresses outside the cluster that netcheck can make",
+        "external-names": "names of externals in the cluster's DNS",
+        "fqdn": "rules by DNS name (toFQDNs)",
+        "headless": "headless services",
+        "host-network": "pods in the network of their node",
+        "icmp": "echo requests",
+        "ipv6": "IPv6 between pods",
+        "l7-dns": "rules on DNS questions",
+        "l7-http": "rules on HTTP requests, with the proxy that enforces them",
+        "node-probes": "probes from and to nodes",
+        "nodeport": "services of type NodePort",
+        "sctp": "SCTP between pods",
+        "staged": "staged policies, which are told of and not enforced",
+        "tiers": "policy tiers that users may make",
+    }
+)
+"""Every feature, with what it means."""
