@@ -16,7 +16,7 @@ from harness.model.policy import Policy
 from harness.model.renaming import Renaming
 from harness.model.rules import Direction, Stage
 from harness.model.topology import Pod, Topology
-from harness.source.diagnostics import Problems
+from harness.source.diagnostics import Diagnostic, Problems
 from harness.source.nodes import MappingNode, ScalarNode
 from harness.source.values import manifest_value
 
@@ -85,6 +85,10 @@ class Carried:
     def rename(self, manifest: Mapping[str, Any], renaming: Renaming) -> dict[str, Any]:
         """See `harness.dialects.base.Dialect.rename`; nobody asks for it without reading the rules."""
         raise ValueError(f"this version does not read the rules of {self._title} policies")
+
+    def advice(self, policy: Policy, topology: Topology | None) -> Sequence[Diagnostic]:
+        """See `harness.dialects.base.Dialect.advice`; of rules that are not read nothing can be said."""
+        return ()
 
 
 def _word(document: MappingNode, key: str) -> str:

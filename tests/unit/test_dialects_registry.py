@@ -28,7 +28,7 @@ BODY = "metadata: {name: p}\nspec: {podSelector: {}}\n"
             "unknown-kind",
             "this version reads NetworkPolicy (networking.k8s.io/v1)",
         ),
-        ("spiffe.io/v1beta1", "SPIREIdentity", "unknown-kind", "this version reads NetworkPolicy"),
+        ("spiffe.io/v1beta1", "SPIREIdentity", "unknown-kind", "ClusterSPIFFEID"),
         ("v1", "Pod", "unknown-kind", "a scenario declares these under `pods:`"),
         ("v1", "List", "unknown-kind", "documents of their own"),
     ],
