@@ -19,7 +19,19 @@ from harness.report.streams import silence
 ENVIRONMENT = "NETCHECK"
 """Options also come from `NETCHECK_<OPTION>`."""
 CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": ENVIRONMENT, "max_content_width": 100}
-_ORDER = ("run", "init", "lint", "predict", "list", "show", "schema", "cluster", "doctor", "cleanup")
+_ORDER = (
+    "run",
+    "init",
+    "lint",
+    "predict",
+    "list",
+    "show",
+    "diff",
+    "schema",
+    "cluster",
+    "doctor",
+    "cleanup",
+)
 
 
 class _ClosedPipeError(Exception):

@@ -71,6 +71,28 @@ def from_json(document: Mapping[str, Any]) -> RunResult:
         raise JsonReportError(f"the report cannot be read: {error}") from error
 
 
+def checked(result: RunResult) -> RunResult:
+    """The run, if what people and tables read in it is text.
+
+    Raises:
+        JsonReportError: Some of it is something else; the file was not written by netcheck.
+    """
+    backend = result.backend
+    texts: list[object] = [result.run, result.started, result.revision, result.version, backend.spec]
+    texts += [*backend.names, *backend.versions, *backend.versions.values()]
+    for item in result.scenarios:
+        texts += [item.scenario.name, item.skipped, item.error]
+        texts += [step.name for step in item.scenario.steps] + [step.name for step in item.steps]
+        texts += [cell.id for step in item.scenario.steps for cell in (*step.cells, *step.transition_cells())]
+        for cell in item.cells:
+            texts += [cell.id, cell.reason, cell.control, cell.finding_text, *cell.notes]
+            texts += cell.cell.expectation.backends
+    for text in texts:
+        if not isinstance(text, str):
+            raise JsonReportError(f"the report cannot be read: {text!r:.40} stands where a text belongs")
+    return result
+
+
 def portable(result: RunResult) -> RunResult:
     """The run without what JSON leaves out: what `from_json` makes of what `to_json` wrote."""
     return replace(result, scenarios=tuple(_portable_scenario(item) for item in result.scenarios))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from harness.model.result import RunResult
 from harness.source.diagnostics import did_you_mean
+
+T = TypeVar("T")
 
 
 class ReportError(Exception):
@@ -38,8 +41,12 @@ FORMATS: dict[str, Callable[[RunResult], str]] = {"junit": _junit, "json": _json
 """What can be written, by the name that `--report` takes."""
 
 
-def parse(values: Iterable[str]) -> tuple[Report, ...]:
+def parse(values: Iterable[str], formats: Collection[str] = FORMATS) -> tuple[Report, ...]:
     """Read the values of `--report`, each one or more `FORMAT:PATH` with commas between.
+
+    Args:
+        values: What the options say.
+        formats: Names of the formats that there are.
 
     Raises:
         ReportError: An unknown format, no path, or two reports for one file.
@@ -49,10 +56,10 @@ def parse(values: Iterable[str]) -> tuple[Report, ...]:
         if not entry:
             continue
         name, colon, path = entry.partition(":")
-        if name not in FORMATS:
-            hint = did_you_mean(name, FORMATS)
+        if name not in formats:
+            hint = did_you_mean(name, formats)
             raise ReportError(
-                f"unknown report format {name!r}; this version writes {', '.join(FORMATS)}"
+                f"unknown report format {name!r}; this version writes {', '.join(formats)}"
                 + (f" ({hint})" if hint else "")
             )
         if not colon or not path:
@@ -83,6 +90,11 @@ def prepare(reports: Iterable[Report]) -> None:
 
 
 def write(reports: Iterable[Report], result: RunResult) -> None:
+    """Write all reports of a run; see `write_as`."""
+    write_as(reports, result, FORMATS)
+
+
+def write_as(reports: Iterable[Report], result: T, formats: Mapping[str, Callable[[T], str]]) -> None:
     """Write all reports; one that cannot be written does not keep the others from being written.
 
     Raises:
@@ -91,7 +103,7 @@ def write(reports: Iterable[Report], result: RunResult) -> None:
     first: ReportError | None = None
     for report in reports:
         try:
-            report.path.write_text(FORMATS[report.format](result), encoding="utf-8")
+            report.path.write_text(formats[report.format](result), encoding="utf-8")
         except OSError as error:
             first = first or _unwritable(report, error)
     if first is not None:
