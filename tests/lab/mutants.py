@@ -1,4 +1,4 @@
-"""Small mistakes in NetworkPolicies, made on purpose: would the cells of a scenario notice them?
+"""Small mistakes in policies, made on purpose: would the cells of a scenario notice them?
 
 Works on the manifest as parsed JSON. A mutant's id names the policy, the place in it and the mistake, so that
 tables of known equivalents stay readable and stable.
@@ -18,13 +18,12 @@ from harness.model.scenario import Scenario, Step
 from harness.source.diagnostics import Problems
 from harness.source.nodes import MappingNode
 from harness.source.reader import read_text
-
-Json = dict[str, Any]
+from tests.lab import admin_mutants
+from tests.lab.selector_mutants import Json, inverted, narrower, nobody, replaced, without
 
 _PEERS = {"ingress": "from", "egress": "to"}
 _TYPES = {"ingress": "Ingress", "egress": "Egress"}
 _OTHER_PROTOCOL = {"TCP": "UDP", "UDP": "TCP", "SCTP": "TCP"}
-_OTHER_OPERATOR = {"In": "NotIn", "NotIn": "In", "Exists": "DoesNotExist", "DoesNotExist": "Exists"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +48,25 @@ def mutants_of(scenario: Scenario) -> Iterator[Mutant]:
     for number, step in enumerate(scenario.steps):
         prefix = f"{step.name}: " if len(scenario.steps) > 1 else ""
         for policy in applied(scenario, number):
-            for what, manifest in mistakes(policy.manifest):
+            for what, manifest in _mistakes(policy, step):
                 yield Mutant(
-                    f"{prefix}{policy.namespace}/{policy.name} {what}",
+                    f"{prefix}{name_of(policy)} {what}",
                     number,
                     policy,
                     reread(policy, manifest),
                 )
+
+
+def name_of(policy: Policy) -> str:
+    """`namespace/name`, or `name` for policies of the whole cluster."""
+    return f"{policy.namespace}/{policy.name}" if policy.namespace else policy.name
+
+
+def _mistakes(policy: Policy, step: Step) -> Iterator[tuple[str, Json]]:
+    if policy.dialect != "admin":
+        return mistakes(policy.manifest)
+    beside = [other.manifest for other in step.policies if other.ref != policy.ref]
+    return admin_mutants.mistakes(policy.manifest, beside)
 
 
 def applied(scenario: Scenario, number: int) -> Sequence[Policy]:
@@ -110,7 +121,7 @@ def _swap(step: Step, mutant: Mutant) -> Step:
 
 
 def mistakes(manifest: Mapping[str, Any]) -> Iterator[tuple[str, Json]]:
-    """`(what, manifest)` for every mistake; each is a deep copy with a single change."""
+    """`(what, manifest)` for every mistake in a NetworkPolicy; each is a deep copy with a single change."""
 
     def change(what: str, edit: Callable[[Json], None]) -> tuple[str, Json]:
         mutated: Json = copy.deepcopy(dict(manifest))
@@ -119,10 +130,10 @@ def mistakes(manifest: Mapping[str, Any]) -> Iterator[tuple[str, Json]]:
 
     spec = manifest["spec"]
     subject = spec.get("podSelector") or {}
-    yield change("podSelector: selects nobody", lambda new: new.update(podSelector=_nobody()))
+    yield change("podSelector: selects nobody", lambda new: new.update(podSelector=nobody()))
     if subject:
         yield change("podSelector: selects everybody", lambda new: new.update(podSelector={}))
-    for what, selector in _narrower(subject):
+    for what, selector in narrower(subject):
         yield change(f"podSelector: {what}", lambda new, given=selector: new.update(podSelector=given))
     directions = _directions(spec)
     for direction in directions:
@@ -160,10 +171,6 @@ def _directions(spec: Mapping[str, Any]) -> list[str]:
     return ["ingress", "egress"] if spec.get("egress") else ["ingress"]
 
 
-def _nobody() -> Json:
-    return {"matchLabels": {"netcheck-mutant": "nobody"}}
-
-
 def _rule_mistakes(rule: Mapping[str, Any], peers_key: str) -> Iterator[tuple[str, Json]]:
     peers = rule.get(peers_key) or []
     ports = rule.get("ports") or []
@@ -173,22 +180,22 @@ def _rule_mistakes(rule: Mapping[str, Any], peers_key: str) -> Iterator[tuple[st
     for number, peer in enumerate(peers):
         place = f".{peers_key}[{number}]"
         if len(peers) > 1:
-            yield f"{place}: removed", {**rule, peers_key: _without(peers, number)}
+            yield f"{place}: removed", {**rule, peers_key: without(peers, number)}
         for what, mutated in _peer_mistakes(peer):
-            yield f"{place}{what}", {**rule, peers_key: _with(peers, number, mutated)}
+            yield f"{place}{what}", {**rule, peers_key: replaced(peers, number, mutated)}
     for number, port in enumerate(ports):
         place = f".ports[{number}]"
         if len(ports) > 1:
-            yield f"{place}: removed", {**rule, "ports": _without(ports, number)}
+            yield f"{place}: removed", {**rule, "ports": without(ports, number)}
         for what, mutated in _port_mistakes(port):
-            yield f"{place}: {what}", {**rule, "ports": _with(ports, number, mutated)}
+            yield f"{place}: {what}", {**rule, "ports": replaced(ports, number, mutated)}
 
 
 def _peer_mistakes(peer: Mapping[str, Any]) -> Iterator[tuple[str, Json]]:
     if "ipBlock" in peer:
         block = peer["ipBlock"]
         for number, hole in enumerate(block.get("except") or []):
-            rest = _without(block["except"], number)
+            rest = without(block["except"], number)
             yield f".ipBlock: no except {hole}", {"ipBlock": {**block, "except": rest}}
         return
     keys = [key for key in ("namespaceSelector", "podSelector") if key in peer]
@@ -199,40 +206,10 @@ def _peer_mistakes(peer: Mapping[str, Any]) -> Iterator[tuple[str, Json]]:
             other = "podSelector" if key == "namespaceSelector" else "namespaceSelector"
             if other not in peer:
                 yield f": {key} becomes {other}", {other: {}}
-        for what, selector in _narrower(peer[key]):
+        for what, selector in narrower(peer[key]):
             yield f".{key}: {what}", {**peer, key: selector}
-        for what, selector in _inverted(peer[key]):
+        for what, selector in inverted(peer[key]):
             yield f".{key}: {what}", {**peer, key: selector}
-
-
-def _narrower(selector: Mapping[str, Any]) -> Iterator[tuple[str, Json]]:
-    """The selector without one of its terms, when it has several, and without one of several values."""
-    labels = selector.get("matchLabels") or {}
-    expressions = selector.get("matchExpressions") or []
-    if len(labels) + len(expressions) > 1:
-        for key in labels:
-            rest = {name: value for name, value in labels.items() if name != key}
-            yield f"no label {key}", {**selector, "matchLabels": rest}
-        for number, item in enumerate(expressions):
-            rest_of = _without(expressions, number)
-            yield f"no expression about {item['key']}", {**selector, "matchExpressions": rest_of}
-    for number, item in enumerate(expressions):
-        values = item.get("values") or []
-        for index, value in enumerate(values if len(values) > 1 else []):
-            shorter = {**item, "values": _without(values, index)}
-            mutated = {**selector, "matchExpressions": _with(expressions, number, shorter)}
-            yield f"{item['key']} {item['operator']} without {value}", mutated
-
-
-def _inverted(selector: Mapping[str, Any]) -> Iterator[tuple[str, Json]]:
-    labels = selector.get("matchLabels") or {}
-    for key, value in labels.items():
-        yield f"another {key}", {**selector, "matchLabels": {**labels, key: f"{value}-mutant"}}
-    expressions = selector.get("matchExpressions") or []
-    for number, item in enumerate(expressions):
-        operator = _OTHER_OPERATOR[item["operator"]]
-        mutated = _with(expressions, number, {**item, "operator": operator})
-        yield f"{item['key']} {operator}", {**selector, "matchExpressions": mutated}
 
 
 def _port_mistakes(port: Mapping[str, Any]) -> Iterator[tuple[str, Json]]:
@@ -252,11 +229,3 @@ def _port_mistakes(port: Mapping[str, Any]) -> Iterator[tuple[str, Json]]:
             yield f"from {number + 1}", {**port, "port": number + 1}
             yield f"to {end - 1}", {**port, "endPort": end - 1}
             yield "no endPort", {key: value for key, value in port.items() if key != "endPort"}
-
-
-def _without(items: Sequence[Any], number: int) -> list[Any]:
-    return [item for index, item in enumerate(items) if index != number]
-
-
-def _with(items: Sequence[Any], number: int, item: Any) -> list[Any]:
-    return [item if index == number else other for index, other in enumerate(items)]

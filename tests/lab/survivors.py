@@ -13,6 +13,14 @@ _OVERLAP = "the other range covers these ports as well"
 _NOBODY = "the policy selects no pod, which is what the scenario shows"
 _STACKED = "another policy of the scenario isolates the same pods in this direction"
 
+_HIDDEN_TIER = "the NetworkPolicy denies to the one pod what the tier denies to all"
+_OTHER_PEERS = "the two rules are about different peers, so their order does not count"
+_HOST_NETWORK = "a pod with its node's network is never selected by labels, which the scenario shows"
+_NOT_DENIED = "where the exception would be too wide, nothing is denied that it could open"
+_OTHER_PODS = "the two policies select different pods, so their priorities do not meet"
+_NOT_REACHED = "the rule is never reached, which is what the scenario shows"
+_FINAL = "the Admin tier denies it, whatever the NetworkPolicy opens: what the scenario shows"
+
 _TIERS = {
     "shop/default-deny policyTypes: not egress": _STACKED,
     "shop/allow-dns egress[0]: any port": _DNS_ONLY,
@@ -29,6 +37,26 @@ _TIERS = {
 }
 
 _SURVIVORS: dict[str, dict[str, str]] = {
+    "admin-equal-priority": {"no-bad tier: Baseline": _HIDDEN_TIER},
+    "admin-networks": {
+        "outside egress[1]: one place higher": _OTHER_PEERS,
+        "shop/own-pods-and-world egress[0].to[1]: removed": _FINAL,
+    },
+    "admin-nodes": {
+        "no-nodes egress[0]: removed": _HOST_NETWORK,
+        "no-nodes egress[0]: Deny instead of Accept": _HOST_NETWORK,
+        "no-nodes egress[0].to[0].pods.podSelector: all": _HOST_NETWORK,
+        "no-nodes egress[0].to[0].pods.podSelector: another app": _HOST_NETWORK,
+    },
+    "admin-priorities": {"b-exception subject.namespaces: all": _NOT_DENIED},
+    "admin-rule-order": {
+        "exception-first priority: 3": _OTHER_PODS,
+        "exception-last priority: 0": _OTHER_PODS,
+        "exception-last ingress[1]: removed": _NOT_REACHED,
+        "exception-last ingress[1]: Deny instead of Accept": _NOT_REACHED,
+        "exception-last ingress[1].from[0].pods.podSelector: all": _NOT_REACHED,
+        "exception-last ingress[1].from[0].pods.podSelector: another tier": _NOT_REACHED,
+    },
     "ipv4-block-over-ipv4": {"shop/everywhere-by-ipv4 egress[0]: any peer": _IPV4},
     "ipv4-block-over-ipv6": {
         "shop/everywhere-by-ipv4 egress[0]: removed": _IPV6,
