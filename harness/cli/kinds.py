@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from harness.clusters.kind.process import Stop
     from harness.clusters.kind.shape import Wanted
     from harness.clusters.kube.cluster import KubeCluster
+    from harness.clusters.kube.leftovers import Cleaned
     from harness.cni.installing import Inputs
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -267,26 +268,31 @@ def tell(line: str) -> None:
     click.echo(printable(line), err=True)
 
 
-def clean_up_kind(spec: str) -> list[str]:
-    """Remove kind clusters that killed runs left, and what is left in the others; one line for each.
+def clean_up_kind(spec: str, run: str, everything: bool) -> Cleaned:
+    """Remove kind clusters that killed runs left, and what is left in the others.
 
     Args:
         spec: `kind` for all that netcheck made, `kind:NAME` for one.
+        run: In the others, only what this run left.
+        everything: In the others, also what runs left that may be alive.
 
     Raises:
         CliError: It cannot be done.
     """
     from harness.clusters.kind.maker import Maker
-    from harness.clusters.kube.cluster import cleanup
+    from harness.clusters.kube.leftovers import Cleaned as Done
+    from harness.clusters.kube.leftovers import cleanup
     from harness.engine.cluster import ClusterError
 
     only = kind_name(spec) if spec != "kind" else ""
     try:
         maker = Maker(say=tell)
-        lines = maker.remove_leftovers(only)
+        done = Done(maker.remove_leftovers(only), [])
         for found in maker.all_ours():
             if found.shape is not None and only in ("", found.name):
-                lines += [f"{line} in kind cluster {found.name}" for line in cleanup(maker.api(found.name))]
+                here = cleanup(maker.api(found.name), run=run, everything=everything)
+                done.removed.extend(f"{line} in kind cluster {found.name}" for line in here.removed)
+                done.spared.extend(here.spared)
     except ClusterError as trouble:
         raise CliError(str(trouble), trouble.advice, ExitCode.INCONCLUSIVE) from trouble
-    return lines
+    return done

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.cli.config import Origin
+    from harness.clusters.kube.leftovers import Cleaned
     from harness.clusters.lab.doctor import Check
     from harness.report.text import Line
 
@@ -39,37 +40,55 @@ def schema() -> int:
     metavar="SPEC",
     help="Where to look: lab, kind[:NAME], context:NAME or kubeconfig:PATH.",
 )
-def cleanup(cluster: str) -> int:
+@click.option("--run", default="", metavar="ID", help="On a Kubernetes cluster: only this run, alive or not.")
+@click.option("--all", "everything", is_flag=True, help="On a Kubernetes cluster: all runs, alive or not.")
+def cleanup(cluster: str, run: str, everything: bool) -> int:
     """Remove the worlds that runs left behind, by --keep or because they were killed.
 
-    On a Kubernetes cluster that is whatever carries the label netcheck.dev/run, other people's runs included.
-    With kind: kind clusters that killed runs left, half-made or whole, and what is left in netcheck's others.
+    On a Kubernetes cluster that is whatever carries the label netcheck.dev/run. Runs that are still alive are
+    left alone: those whose process lives on this machine, and those of other machines that made something
+    within the last hour. With kind: kind clusters that killed runs left, half-made or whole, and what is left
+    in netcheck's others.
     """
+    from harness.cli.kinds import is_kind
     from harness.report.text import count
     from harness.source.render import printable
 
-    removed = _clean_up(cluster)
+    if cluster.startswith("lab"):
+        removed, things = _clean_up_labs(cluster), "world"
+    else:
+        if is_kind(cluster):
+            from harness.cli.kinds import clean_up_kind
+
+            done = clean_up_kind(cluster, run, everything)
+        else:
+            done = _clean_up(cluster, run, everything)
+        for name, why in done.spared:
+            name = printable(name)
+            click.echo(f"left alone: run {name}: {why}; `--run {name}` removes it", err=True)
+        removed, things = done.removed, "object"
     for name in removed:
         click.echo(f"removed {printable(name)}")
-    click.echo(count(len(removed), "world") + " removed" if removed else "nothing to remove")
+    click.echo(count(len(removed), things) + " removed" if removed else "nothing to remove")
     return ExitCode.OK
 
 
-def _clean_up(cluster: str) -> list[str]:
+def _clean_up_labs(cluster: str) -> list[str]:
+    from harness.cli.clusters import parse_spec
+    from harness.clusters.lab.kept import cleanup as end_labs
+
+    parse_spec(cluster)
+    return end_labs()
+
+
+def _clean_up(cluster: str, run: str, everything: bool) -> Cleaned:
     from harness.cli.clusters import connect, parse_spec
-    from harness.cli.kinds import clean_up_kind, is_kind
-
-    if is_kind(cluster):
-        return clean_up_kind(cluster)
-    if parse_spec(cluster) is not None:
-        from harness.clusters.lab.kept import cleanup as end_labs
-
-        return end_labs()
-    from harness.clusters.kube.cluster import cleanup as end_worlds
+    from harness.clusters.kube.leftovers import cleanup as end_worlds
     from harness.engine.cluster import ClusterError
 
+    parse_spec(cluster)
     try:
-        return end_worlds(connect(cluster))
+        return end_worlds(connect(cluster), run=run, everything=everything)
     except ClusterError as trouble:
         raise CliError(str(trouble), trouble.advice, ExitCode.INCONCLUSIVE) from trouble
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -209,6 +210,7 @@ def _measure(scenarios: Sequence[Scenario], how: _How, opening: Opening) -> RunR
     cluster.backend = replace(cluster.backend, features=cluster.backend.features | assumed, assumed=assumed)
     if how.namespace_prefix:
         cluster = RenamedCluster(cluster, how.namespace_prefix)
+    # What the cluster holds for the run is let go before a signal may end the process again.
     with stop_on_signal() as stop:
         try:
             result = engine(
@@ -225,7 +227,20 @@ def _measure(scenarios: Sequence[Scenario], how: _How, opening: Opening) -> RunR
             cluster.close()
     if how.keep:
         _tell_kept(result.run)
+    if cluster.left_behind:
+        result = replace(result, left_behind=cluster.left_behind)
+        _tell_left_behind(how.cluster, result)
     return result
+
+
+def _tell_left_behind(spec: str, result: RunResult) -> None:
+    """What could not be removed, and how to remove it later; also under `--quiet`."""
+    from harness.source.render import printable
+
+    for why in result.left_behind:
+        click.echo(f"warning: not everything could be removed: {printable(why)}", err=True)
+    words = ["netcheck", "cleanup", "--cluster", spec, "--run", result.run]
+    click.echo(f"  help: later: {printable(shlex.join(words))}", err=True)
 
 
 def _tell_kept(run: str) -> None:

@@ -83,6 +83,11 @@ class RenamedCluster:
         """See `engine.cluster.Cluster`."""
         self._inner.close()
 
+    @property
+    def left_behind(self) -> tuple[str, ...]:
+        """See `engine.cluster.Cluster`."""
+        return self._inner.left_behind
+
 
 class RenamedWorld:
     """See `engine.cluster.World`."""

@@ -36,11 +36,13 @@ class InForce:
 
     Attributes:
         trouble: Why they are not known to be in force; then nothing may be judged. Empty when they are.
+        enforced: False when not even a policy of netcheck's own had any effect.
     """
 
     seconds: float
     by: str
     trouble: str = ""
+    enforced: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,11 @@ class Cluster(Protocol):
     """
 
     backend: Backend
+
+    @property
+    def left_behind(self) -> tuple[str, ...]:
+        """What could not be removed, and why; to be asked after `close`."""
+        ...
 
     def claims(self, scenario: Scenario) -> Claims:
         """What the scenario must have for itself; the engine opens no two worlds whose claims collide."""

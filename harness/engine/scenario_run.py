@@ -183,8 +183,9 @@ class ScenarioRun:
         for cell in cells:
             self._emit(CellJudged(self._scenario, step.name, cell))
         seconds = time.monotonic() - began
+        sweeps = self._sweeps if judged else 0
         return StepResult(
-            step.name, cells, in_force, settled.by, leaks, seconds, phases, self._sweeps if judged else 0
+            step.name, cells, in_force, settled.by, leaks, seconds, phases, sweeps, settled.enforced
         )
 
     def _unsettled(self, step: Step, trouble: str) -> tuple[CellResult, ...]:

@@ -75,6 +75,7 @@ class StepResult:
         leaks: Probes that passed between acceptance and in-force although the settled verdict denies them.
         phases: Seconds by phase: `apply` (until all changes were accepted), `in-force`, `sweep`, `evidence`.
         sweeps: How many sweeps it took until every cell had said the same often enough.
+        enforced: False when not even a policy of netcheck's own had any effect: nothing is enforced here.
     """
 
     name: str
@@ -85,6 +86,7 @@ class StepResult:
     seconds: float = 0.0
     phases: Mapping[str, float] = field(default_factory=dict)
     sweeps: int = 0
+    enforced: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,7 @@ class RunResult:
         started: UTC, ISO 8601.
         interrupted: The user stopped the run; what was measured until then is here.
         revision: Git revision of the scenarios' folder; empty when there is none.
+        left_behind: What could not be removed from the cluster, and why.
     """
 
     run: str
@@ -140,6 +143,12 @@ class RunResult:
     interrupted: bool = False
     revision: str = ""
     version: str = ""
+    left_behind: tuple[str, ...] = ()
+
+    @property
+    def enforced(self) -> bool:
+        """Whether the cluster enforces policies at all, as far as was seen."""
+        return all(step.enforced for scenario in self.scenarios for step in scenario.steps)
 
     def count(self, status: Status) -> int:
         """How many cells have `status`; a scenario skipped or broken as a whole counts its cells so."""

@@ -16,6 +16,9 @@ from harness.source.render import printable
 
 DEFAULT_CLUSTER = "lab"
 
+NOT_ENFORCED = "no policy is enforced here"
+NOT_ENFORCED_WHY = "netcheck's own had no effect either; does the cluster's network plugin enforce any?"
+
 
 @dataclass(frozen=True, slots=True)
 class Group:

@@ -39,6 +39,8 @@ def to_json(result: RunResult) -> dict[str, Any]:
         "interrupted": result.interrupted,
         "netcheck": result.version,
         "revision": result.revision,
+        "enforced": result.enforced,
+        "left_behind": list(result.left_behind),
         "backend": parts.backend_out(result.backend),
         "counts": {str(status): result.count(status) for status in Status},
         "scenarios": [_scenario_out(item) for item in result.scenarios],
@@ -62,6 +64,7 @@ def from_json(document: Mapping[str, Any]) -> RunResult:
             scenarios=tuple(_scenario_in(item) for item in document["scenarios"]),
             seconds=document["seconds"],
             interrupted=document["interrupted"],
+            left_behind=tuple(document.get("left_behind", ())),
             revision=document["revision"],
             version=document["netcheck"],
         )
@@ -160,6 +163,7 @@ def _result_out(step: StepResult) -> dict[str, Any]:
     return {
         "name": step.name,
         "in_force": step.in_force,
+        "enforced": step.enforced,
         "in_force_by": step.in_force_by,
         "leaks": step.leaks,
         "seconds": step.seconds,
@@ -174,6 +178,7 @@ def _result_in(data: Mapping[str, Any]) -> StepResult:
         name=data["name"],
         cells=tuple(parts.result_in(cell) for cell in data["cells"]),
         in_force=data["in_force"],
+        enforced=data.get("enforced", True),
         in_force_by=data["in_force_by"],
         leaks=data["leaks"],
         seconds=data["seconds"],

@@ -9,7 +9,7 @@ from typing import Any
 from harness.model.result import Backend, CellResult, RunResult, ScenarioResult
 from harness.model.scenario import Cell, Scenario
 from harness.model.verdict import Status
-from harness.report.failures import details, headline
+from harness.report.failures import NOT_ENFORCED, details, headline
 from harness.source.render import printable
 
 _LEAST_SECONDS = 0.001
@@ -49,6 +49,10 @@ def _properties(result: RunResult) -> dict[str, str]:
     found = {"backend": backend.spec, "backend.names": ",".join(backend.names)}
     found |= dict(backend.versions)
     found |= {"netcheck": result.version, "revision": result.revision, "run": result.run}
+    if not result.enforced:
+        found["enforced"] = NOT_ENFORCED
+    if result.left_behind:
+        found["left_behind"] = "; ".join(result.left_behind)
     return {printable(name): printable(value) for name, value in found.items() if value}
 
 

@@ -11,7 +11,16 @@ from harness.model.result import Backend, CellResult, RunResult, ScenarioResult,
 from harness.model.scenario import Scenario
 from harness.model.verdict import Status
 from harness.report import matrix, symbols
-from harness.report.failures import Group, details, full_id, grouped, headline, more
+from harness.report.failures import (
+    NOT_ENFORCED,
+    NOT_ENFORCED_WHY,
+    Group,
+    details,
+    full_id,
+    grouped,
+    headline,
+    more,
+)
 from harness.report.text import EMPTY, Line, Span, count, duration, indent, line, pad, shorten, width
 
 _WORDS: Final = {
@@ -210,6 +219,8 @@ def render_summary(result: RunResult, style: Style, planned: int = 0) -> list[Li
         lines.append(
             line((f"{count(doubted, 'cell')} passed against the oracle's prediction", "skip"), ": see -v")
         )
+    if not result.enforced:
+        lines.append(line((NOT_ENFORCED, "error"), f": {NOT_ENFORCED_WHY}"))
     if planned > len(result.scenarios):
         missing = count(planned - len(result.scenarios), "scenario")
         lines.append(line((f"{missing} not begun", "error")))

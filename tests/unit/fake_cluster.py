@@ -75,6 +75,8 @@ class FakeCluster:
         on_open: Called with every scenario before its world stands; may raise.
     """
 
+    left_behind: tuple[str, ...] = ()
+
     def __init__(
         self,
         answers: Mapping[str, Observation] | None = None,

@@ -182,6 +182,8 @@ class ScriptedWorld:
 class ScriptedCluster:
     """Opens scripted worlds; keeps them by scenario."""
 
+    left_behind: tuple[str, ...] = ()
+
     def __init__(
         self,
         answers: Answers = lambda probe, sweep: ALLOWED,

@@ -7,6 +7,8 @@ it is given, so a client is never shared between threads (reference cluster.md).
 from __future__ import annotations
 
 import contextlib
+import datetime
+import email.utils
 import json
 import threading
 import time
@@ -109,13 +111,25 @@ class Api:
 
     # -- requests --------------------------------------------------------------------------------------
 
-    def reach(self, seconds: float = REACH_SECONDS) -> Json:
-        """The server's version.
+    def reach(self, path: str = "/version", seconds: float = REACH_SECONDS) -> Json:
+        """Read something (by default the server's version) without waiting for long.
 
         Raises:
-            ApiError: It cannot be reached within some `seconds`.
+            ApiError: The server cannot be reached within some `seconds`.
         """
-        return self._request("GET", "/version", patience=seconds)
+        return self._request("GET", path, patience=seconds)
+
+    def now(self) -> datetime.datetime:
+        """What time the server has: the clock that the ages of objects are told by.
+
+        Raises:
+            ApiError: As all requests.
+        """
+        self.reach()
+        response = self._send("GET", "/version", {}, None, "application/json", TIMEOUT)
+        with contextlib.suppress(TypeError, ValueError):
+            return email.utils.parsedate_to_datetime(str(response.headers.get("Date")))
+        return datetime.datetime.now(datetime.UTC)
 
     def get(self, path: str, **query: str) -> Json:
         """Read an object or a list.

@@ -16,6 +16,7 @@ from typing import Any
 
 from harness.clusters.kube.api import Api
 from harness.clusters.kube.cni import Cni, Kind, Mark, PodPlace
+from harness.clusters.kube.enforcement import Enforcement
 from harness.clusters.kube.fleet import Fleet
 from harness.clusters.kube.manifests import RUN_LABEL
 from harness.engine.cluster import ClusterError
@@ -52,12 +53,15 @@ class Canary:
         run: str,
         cni: Cni,
         kinds: Iterable[Kind] = (),
+        enforcement: Enforcement | None = None,
     ) -> None:
         self._api = api
         self._fleet = fleet
         self._name = name
         self._run = run
         self._cni = cni
+        self._enforcement = enforcement or Enforcement()
+        self._some = False
         self._cuts = {NETWORK_POLICY: network_policy} | {
             kind: cni.cuts[kind] for kind in sorted(set(kinds)) if kind in cni.cuts
         }
@@ -132,20 +136,25 @@ class Canary:
         while self.works is not False and time.monotonic() < deadline:
             if self._flipped():
                 self.works, self._pending = True, False
+                self._enforcement.flipped()
                 return True
         return False
 
     def flip(self) -> str:
         """Wait until every node shows the last turn; in words how it is known (`trouble` when it is not)."""
         self.trouble = ""
-        patience = FLIP_SECONDS if self.works or self._cni.enforces else FIRST_FLIP_SECONDS
+        known = self.works or self._cni.enforces or self._enforcement.seen
+        patience = FLIP_SECONDS if known else self._enforcement.patience(FIRST_FLIP_SECONDS)
+        self._some = False
         if self._await(self._began + patience):
             return f"canary policy seen on {self._where()}"
-        if self.works is None and not self._cni.enforces:
+        if self.works is None and not (known or self._some):
             self.works = False
+            self._enforcement.nothing()
         if self.works is False:
             return NOTHING_ENFORCED
-        self.trouble = f"the canary policy was not seen within {patience:.0f} s after the change"
+        everywhere = " everywhere" if self._some else ""
+        self.trouble = f"the canary policy was not seen{everywhere} within {patience:.0f} s after the change"
         return "nothing"
 
     def remove(self) -> None:
@@ -192,7 +201,9 @@ class Canary:
         errors = [result for result in results.values() if result[1] == "error"]
         if errors:
             raise ClusterError(f"a canary could not be asked: {errors[0][2]}")
-        return all(bool(result[4]) is not self._cut for result in results.values())
+        shown = [bool(result[4]) is not self._cut for result in results.values()]
+        self._some = self._some or any(shown)
+        return all(shown)
 
 
 def network_policy(namespace: str, name: str, role: str, direction: Direction) -> Mapping[str, Any]:

@@ -10,7 +10,8 @@ from harness.clusters.kube.addresses import Addresses
 from harness.clusters.kube.api import Api, ApiError
 from harness.clusters.kube.claims import probed_nodes, wanted
 from harness.clusters.kube.cni import Cni, Kind
-from harness.clusters.kube.manifests import RUN_LABEL, PodOptions
+from harness.clusters.kube.enforcement import Enforcement
+from harness.clusters.kube.manifests import PodOptions
 from harness.clusters.kube.world import KubeWorld
 from harness.engine.cluster import Claims, ClusterError, UnsupportedError
 from harness.model.result import Backend
@@ -42,6 +43,8 @@ class KubeCluster:
         self._options = options or PodOptions()
         self._count = itertools.count(1)
         self._at_close: list[Callable[[], None]] = []
+        self._worlds: list[KubeWorld] = []
+        self._enforcement = Enforcement()
         version = api.reach()
         self._nodes, tolerate = _usable_nodes(api.get("/api/v1/nodes")["items"])
         if tolerate:
@@ -92,7 +95,9 @@ class KubeCluster:
             name,
             kinds,
             probed_nodes(scenario),
+            self._enforcement,
         )
+        self._worlds.append(world)
         try:
             world.reshape(topology)
         except BaseException:
@@ -118,6 +123,11 @@ class KubeCluster:
         self._cni.close()
         while self._at_close:
             self._at_close.pop()()
+
+    @property
+    def left_behind(self) -> tuple[str, ...]:
+        """See `engine.cluster.Cluster`."""
+        return tuple(world.left_behind for world in self._worlds if world.left_behind)
 
 
 def _policy_kinds(scenario: Scenario) -> frozenset[Kind]:
@@ -171,17 +181,3 @@ def _dns_addresses(api: Api) -> tuple[str, ...]:
             "netcheck needs the cluster's DNS there, as every Kubernetes distribution has it",
         ) from trouble
     return tuple(found["spec"].get("clusterIPs") or [found["spec"]["clusterIP"]])
-
-
-def cleanup(api: Api) -> list[str]:
-    """Remove what earlier runs left on a cluster, by its label; returns one line for each object."""
-    lines = []
-    listed = api.get("/api/v1/namespaces", labelSelector=RUN_LABEL)
-    for item in listed["items"]:
-        name = item["metadata"]["name"]
-        pods = f"/api/v1/namespaces/{name}/pods"
-        for pod in api.get(pods)["items"]:
-            api.delete(f"{pods}/{pod['metadata']['name']}", grace=0)
-        api.delete(f"/api/v1/namespaces/{name}")
-        lines.append(f"namespace {name} of run {item['metadata']['labels'][RUN_LABEL]}")
-    return lines

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.clusters.kube import owners
 from harness.clusters.kube.bundle import serve_command
 from harness.model.topology import METADATA_NAME, Namespace, Pod, Protocol, Service, ServicePort, ServiceType
 
@@ -37,12 +38,16 @@ class PodOptions:
 
 
 def namespace(item: Namespace, run: str) -> Json:
-    """A namespace with the run's label; the automatic label is left to the API server."""
+    """A namespace with the run's label and its owner; the automatic label is left to the API server."""
     labels = {key: value for key, value in item.labels.items() if key != METADATA_NAME}
     return {
         "apiVersion": "v1",
         "kind": "Namespace",
-        "metadata": {"name": item.name, "labels": {**labels, RUN_LABEL: run}},
+        "metadata": {
+            "name": item.name,
+            "labels": {**labels, RUN_LABEL: run},
+            "annotations": {owners.OWNER: owners.mark()},
+        },
     }
 
 

@@ -11,6 +11,7 @@ from harness.clusters.kube.addresses import Addresses
 from harness.clusters.kube.api import Api, ApiError
 from harness.clusters.kube.canary import Canary
 from harness.clusters.kube.cni import Cni, Kind, LabelChange, PodPlace
+from harness.clusters.kube.enforcement import Enforcement
 from harness.clusters.kube.fleet import Arrived, Fleet
 from harness.clusters.kube.flows import KubeFlows
 from harness.clusters.kube.manifests import RUN_LABEL, PodOptions
@@ -32,6 +33,9 @@ ATTEMPTS = 2
 AGAIN = 3
 PROOF_SECONDS = 3.0
 
+CLOSE_SECONDS = 120.0
+"""How long the API server may be away when a world is to be removed."""
+
 OVERFLOW = "datagrams were lost at the destination, whose buffer was full: the node is too busy"
 
 
@@ -51,6 +55,7 @@ class KubeWorld:
         name: str,
         kinds: Iterable[Kind] = (),
         probed: frozenset[str] = frozenset(),
+        enforcement: Enforcement | None = None,
     ) -> None:
         self._api = api
         self._cni = cni
@@ -60,7 +65,7 @@ class KubeWorld:
         addresses.pods[DNS_POD] = addresses.services[DNS_POD] = addresses.dns
         self._objects = Objects(api, run, options)
         self._fleet = Fleet(api, run)
-        self._canary = Canary(api, self._fleet, name, run, cni, kinds)
+        self._canary = Canary(api, self._fleet, name, run, cni, kinds, enforcement)
         self._agents = NodeAgents(name, probed)
         self._topology = Topology()
         self._policies: dict[PolicyRef, Policy] = {}
@@ -210,7 +215,8 @@ class KubeWorld:
             return InForce(time.monotonic() - self._changed, signal.by, signal.trouble)
         seen = self._canary.flip()
         by = f"{signal.by}, {seen}" if signal.by else seen
-        return InForce(time.monotonic() - self._changed, by, self._canary.trouble)
+        enforced = self._canary.works is not False
+        return InForce(time.monotonic() - self._changed, by, self._canary.trouble, enforced)
 
     # -- probing ---------------------------------------------------------------------------------------
 
@@ -307,6 +313,8 @@ class KubeWorld:
         """Delete what this world made; never raises."""
         self._fleet.close()
         try:
+            # It may be starting anew; and when it is not, one wait is enough for all that there is to delete.
+            self._api.reach(seconds=CLOSE_SECONDS)
             for policy in reversed(self._policies.values()):  # a tier goes after what stands in it
                 if not policy.namespace:
                     resource = self._api.resource(policy.api_version, policy.kind)

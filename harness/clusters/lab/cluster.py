@@ -44,6 +44,9 @@ class LabCluster:
         ClusterError: This machine cannot hold a lab; the text says what would help.
     """
 
+    left_behind: tuple[str, ...] = ()
+    """Nothing: the kernel takes a lab down with its processes."""
+
     def __init__(self, spec: str = "lab", personality: str = "generic", keep: bool = False) -> None:
         self._keep = keep
         self._lock = threading.Lock()
