@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from harness.cli import cluster as _cluster
 from harness.cli import diff as _diff
+from harness.cli import explain as _explain
 from harness.cli import init as _init
 from harness.cli import lint as _lint
 from harness.cli import listing as _listing
@@ -16,7 +17,7 @@ from harness.cli.app import cli
 
 __all__ = ["cli", "main"]
 
-_ = (_cluster, _diff, _init, _lint, _listing, _machine, _predict, _run)
+_ = (_cluster, _diff, _explain, _init, _lint, _listing, _machine, _predict, _run)
 """The modules whose import adds their commands to `cli`."""
 
 

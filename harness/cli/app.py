@@ -24,6 +24,7 @@ _ORDER = (
     "init",
     "lint",
     "predict",
+    "explain",
     "list",
     "show",
     "diff",

@@ -16,8 +16,10 @@ from harness.cli.exits import CliError, ExitCode
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from harness.model.policy import Policy
     from harness.model.probe import Probe
     from harness.model.scenario import Scenario, Step
+    from harness.model.topology import Topology
     from harness.oracle import Prediction
     from harness.report.symbols import Mark
     from harness.report.text import Line
@@ -165,35 +167,44 @@ def _of_step(scenario: Scenario, step: Step) -> _Matrix:
     return found
 
 
-def _of_policies(files: Sequence[Path], *, stdin: bool, color: str) -> list[_Matrix]:
+def read_policies(files: Sequence[Path], *, stdin: bool, color: str) -> tuple[Topology, Sequence[Policy]]:
+    """Policies without a scenario, and the world that they are given.
+
+    Raises:
+        CliError: There are none, or they have errors, which have been printed.
+    """
     from harness.author.bundle import read_bundle
     from harness.author.guess import guess
-    from harness.author.pairs import predictions, probes
     from harness.cli import reading
-    from harness.report.text import line
     from harness.source.diagnostics import Severity
 
     bundle = read_bundle(files, stdin=sys.stdin.read() if stdin else None)
     problems = bundle.problems.sorted()
     if any(item.severity is Severity.ERROR for item in problems):
-        reading.print_diagnostics(
-            problems, bundle.sources, sys.stderr, color=reading.wants_color(color, sys.stderr)
-        )
+        shade = reading.wants_color(color, sys.stderr)
+        reading.print_diagnostics(problems, bundle.sources, sys.stderr, color=shade)
         raise reading.InvalidFilesError(reading.tally(problems))
     if not bundle.policies:
         raise CliError(
             "there is neither a scenario nor a policy in what was named", "name a file that has one"
         )
-    topology = guess(bundle.policies, bundle.topology)
-    found = _Matrix(", ".join(str(policy) for policy in bundle.policies[:3]))
-    if len(bundle.policies) > 3:
-        found.title += f" and {len(bundle.policies) - 3} more"
+    return guess(bundle.policies, bundle.topology), bundle.policies
+
+
+def _of_policies(files: Sequence[Path], *, stdin: bool, color: str) -> list[_Matrix]:
+    from harness.author.pairs import predictions, probes
+    from harness.report.text import line
+
+    topology, policies = read_policies(files, stdin=stdin, color=color)
+    found = _Matrix(", ".join(str(policy) for policy in policies[:3]))
+    if len(policies) > 3:
+        found.title += f" and {len(policies) - 3} more"
     for pod in topology.pods.values():
         labels = ", ".join(f"{key}={value}" for key, value in pod.labels.items()) or "no labels"
         found.world.append(line((f"{pod.id}", ""), (f"  {labels}", "dim")))
     for external in topology.externals.values():
         addresses = ", ".join(external.addresses.values())
         found.world.append(line(f"external:{external.name}", (f"  {addresses}", "dim")))
-    for pair in predictions(topology, bundle.policies, probes(topology)):
+    for pair in predictions(topology, policies, probes(topology)):
         found.add(pair.probe.id, pair.probe, pair.prediction, "", right=True)
     return [found]

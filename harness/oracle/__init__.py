@@ -2,5 +2,6 @@
 
 from harness.oracle.predict import Prediction, predict
 from harness.oracle.resolve import resolve
+from harness.oracle.trace import flips, trace
 
-__all__ = ["Prediction", "predict", "resolve"]
+__all__ = ["Prediction", "flips", "predict", "resolve", "trace"]

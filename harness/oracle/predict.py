@@ -91,7 +91,7 @@ def _path(path: Path, policies: Sequence[Policy], topology: Topology) -> Predict
     connection = path.connection
     sides = []
     for direction in (Direction.EGRESS, Direction.INGRESS):
-        ruling = _side(path, policies, topology, direction)
+        ruling = side(path, policies, topology, direction)
         subject, peer = connection.subject(direction), connection.peer(direction)
         words = {Direction.EGRESS: "to", Direction.INGRESS: "from"}
         line = f"{direction} of {subject} {words[direction]} {peer}"
@@ -111,7 +111,7 @@ def _path(path: Path, policies: Sequence[Policy], topology: Topology) -> Predict
     return replace(_worst(sides), trace=tuple(line for side in sides for line in side.trace))
 
 
-def _side(path: Path, policies: Sequence[Policy], topology: Topology, direction: Direction) -> Ruling:
+def side(path: Path, policies: Sequence[Policy], topology: Topology, direction: Direction) -> Ruling:
     """One direction, with the detours of services that the specification leaves open."""
     connection = path.connection
     ruling = _ask(policies, topology, direction, connection)

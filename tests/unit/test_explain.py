@@ -1,0 +1,153 @@
+"""Traces and `netcheck explain`: the same answer as the prediction, told rule by rule."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from syrupy.assertion import SnapshotAssertion
+
+from harness.cli import cli
+from harness.model.prediction import Answer
+from harness.oracle import flips, predict, trace
+from harness.scenario import load
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = load([ROOT / "scenarios"]).scenarios
+ADMIN = """\
+scenario: tiers
+namespaces: {shop: {}, dev: {}}
+pods:
+  shop/api: {labels: {app: api}, listen: [8080]}
+  shop/web: {labels: {app: web}}
+  dev/cli: {}
+services:
+  shop/api: {selector: {app: api}, ports: [80:8080]}
+policies:
+  - apiVersion: policy.networking.k8s.io/v1alpha2
+    kind: ClusterNetworkPolicy
+    metadata: {name: guard}
+    spec:
+      tier: Admin
+      priority: 10
+      subject: {namespaces: {matchLabels: {kubernetes.io/metadata.name: shop}}}
+      ingress:
+        - name: no-dev
+          action: Deny
+          from: [{namespaces: {matchLabels: {kubernetes.io/metadata.name: dev}}}]
+        - name: rest
+          action: Pass
+          from: [{namespaces: {}}]
+  - apiVersion: networking.k8s.io/v1
+    kind: NetworkPolicy
+    metadata: {name: api, namespace: shop}
+    spec:
+      podSelector: {matchLabels: {app: api}}
+      ingress:
+        - from: [{podSelector: {matchLabels: {app: web}}}, {namespaceSelector: {}}]
+          ports: [{port: 8080}, {port: 9090, protocol: UDP}]
+expect:
+  - {from: shop/web, to: "service:shop/api:80", verdict: allow}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A scenario in the working directory."""
+    (tmp_path / "tiers.yaml").write_text(ADMIN, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return "tiers.yaml"
+
+
+def invoke(*args: str) -> Result:
+    return CliRunner().invoke(cli, ["explain", *args], env={"COLUMNS": "110"})
+
+
+def test_traces_say_what_predictions_say() -> None:
+    asked = 0
+    for scenario in SHIPPED:
+        for step in scenario.steps:
+            for cell in step.cells:
+                found = predict(step.topology, step.policies, cell.probe)
+                sides = trace(step.topology, step.policies, cell.probe)
+                if not sides or len({item.peer for item in sides}) > 2:
+                    continue
+                answers = [item.answer for item in sides]
+                worst = next(
+                    (each for each in (Answer.DENY, Answer.UNDEFINED) if each in answers), Answer.ALLOW
+                )
+                assert worst is found.verdict, f"{scenario.name} {cell.id}"
+                told = {
+                    rule.origin
+                    for side in sides
+                    for tier in side.tiers
+                    for policy in tier.policies
+                    for rule in policy.rules
+                    if rule.decides
+                } | {
+                    policy.origin
+                    for side in sides
+                    for tier in side.tiers
+                    for policy in tier.policies
+                    if policy.decides
+                }
+                assert set(found.deciding) <= told, f"{scenario.name} {cell.id}"
+                if found.verdict is not Answer.UNDEFINED:
+                    assert all(change.alternatives for change in flips(sides))
+                asked += 1
+    assert asked > 500
+
+
+@pytest.mark.parametrize(
+    ("source", "target"), [("shop/web", "service:shop/api:80"), ("dev/cli", "shop/api:8080")]
+)
+def test_screen(file: str, source: str, target: str, snapshot: SnapshotAssertion) -> None:
+    result = invoke(file, source, target)
+    assert result.exit_code == 0, result.output
+    assert result.output == snapshot
+
+
+def test_rules_behind_the_one_that_decides_are_not_asked(file: str) -> None:
+    text = invoke(file, "dev/cli", "shop/api:8080").output
+    assert "ingress[0] (deny) at tiers.yaml:18: matches, and decides: deny" in text
+    assert "ingress[1]: not asked, a rule before it decides" in text
+    assert "tier NetworkPolicy: not asked" in text
+
+
+def test_json_has_places_and_changes(file: str) -> None:
+    (probe,) = json.loads(invoke(file, "dev/cli", "shop/api:8080", "--json").output)["probes"]
+    assert probe["predicted"] == "deny"
+    ingress = probe["sides"][1]
+    assert ingress["deciding"][0]["place"] == "tiers.yaml:18:11"
+    assert probe["changes"][0]["what"] == "to allow the ingress of shop/api"
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (("nowhere.yaml", "a", "b:1"), "there is no such file or folder"),
+        (("tiers.yaml", "shop/wep", "shop/api:80"), 'did you mean "shop/web"?'),
+        (("tiers.yaml", "shop/web", "shop/api"), "has no port"),
+        (("tiers.yaml", "shop/web", "dns:a b"), "write dns:api.example.com"),
+        (("tiers.yaml", "shop/web", "shop/api:80", "--step", "two"), "there is no step 'two'"),
+        (("tiers.yaml", "shop/web", "shop/api:80", "--scenario", "tier"), 'did you mean "tiers"?'),
+    ],
+)
+def test_mistakes(file: str, args: tuple[str, ...], expected: str) -> None:
+    result = invoke(*args)
+    assert result.exit_code == 4
+    assert expected in result.output
+
+
+def test_bare_policies_have_the_world_of_predict(tmp_path: Path) -> None:
+    policy = tmp_path / "p.yaml"
+    policy.write_text(
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, namespace: shop}\n"
+        "spec: {podSelector: {matchLabels: {app: api}}, ingress: [{ports: [{port: 80}]}]}\n",
+        encoding="utf-8",
+    )
+    result = invoke(str(policy), "elsewhere/bystander", "shop/api:80")
+    assert result.exit_code == 0, result.output
+    assert "allow" in result.output.splitlines()[0]
