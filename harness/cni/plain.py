@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.clusters.kube.cni import CutManifest, Kind, LabelChange, Mark, PodPlace, Signal
+from harness.model.policy import Policy
 
 
 class Plain:
@@ -29,7 +30,9 @@ class Plain:
     def relabelled(self, changes: Mapping[str, LabelChange], nodes: Sequence[str]) -> None:
         """Nothing can be asked."""
 
-    def settle(self, marks: Sequence[Mark], pods: Mapping[str, PodPlace]) -> Signal:
+    def settle(
+        self, marks: Sequence[Mark], pods: Mapping[str, PodPlace], policies: Sequence[Policy]
+    ) -> Signal:
         """Nothing can be asked."""
         return Signal()
 

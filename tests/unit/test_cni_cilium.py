@@ -62,3 +62,16 @@ def test_endpoints_of_an_agent() -> None:
 )
 def test_labels_of_an_identity(change: LabelChange, wanted: set[str], unwanted: set[str]) -> None:
     assert driver._identity_labels(change) == (wanted, unwanted)
+
+
+def test_a_policy_that_the_api_server_took_and_cilium_did_not() -> None:
+    # As `kubectl get cnp -o yaml` showed it for `ingress: []`.
+    condition = {
+        "lastTransitionTime": "2026-11-24T02:02:37Z",
+        "message": "rule must have at least one of Ingress, IngressDeny, Egress, EgressDeny",
+        "status": "False",
+        "type": "Valid",
+    }
+    assert driver._invalid({"status": {"conditions": [condition]}}) == condition["message"]
+    assert driver._invalid({"status": {"conditions": [{**condition, "status": "True"}]}}) == ""
+    assert driver._invalid({}) == ""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from harness.model.policy import Policy
 from harness.model.rules import Direction
 
 Kind = tuple[str, str]
@@ -96,8 +97,16 @@ class Cni(Protocol):
         """
         ...
 
-    def settle(self, marks: Sequence[Mark], pods: Mapping[str, PodPlace]) -> Signal:
-        """Wait for the plugin's own sign that everything that came before `marks` is in force for `pods`."""
+    def settle(
+        self, marks: Sequence[Mark], pods: Mapping[str, PodPlace], policies: Sequence[Policy]
+    ) -> Signal:
+        """Wait for the plugin's own sign that everything that came before `marks` is in force for `pods`.
+
+        Args:
+            marks: What came or went last.
+            pods: The pods of the world, canaries included.
+            policies: The policies that stand now; the API server took them, the plugin need not have.
+        """
         ...
 
     def close(self) -> None:

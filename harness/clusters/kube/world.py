@@ -210,7 +210,7 @@ class KubeWorld:
             for identity, pod in self._topology.pods.items()
             if identity != DNS_POD and not pod.host_network
         }
-        signal = self._cni.settle(marks, {**pods, **self._canary.places()})
+        signal = self._cni.settle(marks, {**pods, **self._canary.places()}, tuple(self._policies.values()))
         if signal.trouble:
             return InForce(time.monotonic() - self._changed, signal.by, signal.trouble)
         seen = self._canary.flip()

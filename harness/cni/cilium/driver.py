@@ -16,6 +16,7 @@ from harness.clusters.kube.cni import CutManifest, Kind, LabelChange, Mark, PodP
 from harness.cni.agents import AgentError, Agents, RefusedError, Script
 from harness.cni.cilium.cuts import CUTS
 from harness.engine.cluster import ClusterError
+from harness.model.policy import Policy
 
 IDENTITY_SECONDS = 90.0
 """How long a new identity may take; Cilium waits up to 30 s to batch label changes (semantics.md 3.3)."""
@@ -124,7 +125,9 @@ class Cilium:
 
     # -- policies --------------------------------------------------------------------------------------
 
-    def settle(self, marks: Sequence[Mark], pods: Mapping[str, PodPlace]) -> Signal:
+    def settle(
+        self, marks: Sequence[Mark], pods: Mapping[str, PodPlace], policies: Sequence[Policy]
+    ) -> Signal:
         """Wait until each agent has the marks and each endpoint has realised the revision that has them.
 
         An agent takes objects of one kind in the order in which the API server tells of them, so whoever
@@ -142,11 +145,22 @@ class Cilium:
             with ThreadPoolExecutor(min(16, len(by_node)) or 1) as pool:
                 troubles = [trouble for trouble in pool.map(one, sorted(by_node)) if trouble]
         except (AgentError, RefusedError) as trouble:
-            return Signal(by=f"Cilium's agents could not be asked ({trouble})")
+            return Signal(f"Cilium's agents could not be asked ({trouble})", self._refused(policies))
+        troubles += [text for text in (self._refused(policies),) if text]
         if troubles:
             return Signal(trouble="; ".join(troubles))
         count = len(by_node)
         return Signal(f"policy revision realised on {count} node{'s' if count > 1 else ''}")
+
+    def _refused(self, policies: Sequence[Policy]) -> str:
+        """Which policy the API server took and Cilium did not, with Cilium's reason; empty when none."""
+        for policy in policies:
+            if policy.dialect == "cilium":
+                path = self._api.resource(policy.api_version, policy.kind).path(policy.namespace, policy.name)
+                reason = _invalid(self._api.get(path))
+                if reason:
+                    return f"Cilium refused {policy}: {reason}"
+        return ""
 
     def _realised(self, node: str, marks: Sequence[Mark], pods: set[str], deadline: float) -> str:
         while True:
@@ -201,6 +215,14 @@ def _identity_labels(change: LabelChange) -> tuple[set[str], set[str]]:
             else:
                 unwanted.add(f"k8s:{prefix}{key}=")
     return wanted, unwanted
+
+
+def _invalid(policy: Mapping[str, Any]) -> str:
+    """Why a policy object is not valid, by its condition; empty when it is, or nothing is said yet."""
+    for condition in (policy.get("status") or {}).get("conditions") or ():
+        if condition.get("type") == "Valid" and condition.get("status") == "False":
+            return str(condition.get("message") or "it is not valid")
+    return ""
 
 
 def _key(mark: Mark) -> tuple[str, str, str]:
