@@ -22,6 +22,10 @@ from probes.client import Prober, raise_open_files
 from probes.desk import Desk
 from probes.server import Server
 from probes.source_ports import OWNERS, begin_by_clock, share
+from probes.version import digest
+
+OLDEST = (3, 9)
+"""The oldest Python that this runs on."""
 
 CHUNK = 500
 """Results per line."""
@@ -155,7 +159,8 @@ class Probe:
 
     def run(self) -> None:
         """Serve until the stream ends."""
-        self._pipes.send({"op": "ready", "identity": self._identity, "python": sys.version.split()[0]})
+        python = sys.version.split()[0]
+        self._pipes.send({"op": "ready", "identity": self._identity, "agent": digest(), "python": python})
         while not self._pipes.closed:
             self._prober.turn()
             self._desk.report()
@@ -199,7 +204,12 @@ class Probe:
 
 
 def main(arguments: list[str]) -> int:
-    """`serve IDENTITY PORTS` or `probe IDENTITY`; PORTS is JSON, such as `[[8080, "TCP"]]`."""
+    """`serve IDENTITY PORTS`, `probe IDENTITY` or `digest`; PORTS is JSON, such as `[[8080, "TCP"]]`."""
+    if sys.version_info < OLDEST:
+        sys.exit(f"the agent needs python3 from 3.9 on, this is {sys.version.split()[0]}")
+    if arguments == ["digest"]:
+        sys.stdout.write(f"{digest()}\n")
+        return 0
     role, identity, *rest = arguments
     if role == "serve":
         # As the first process of a pod it must see to its own end.

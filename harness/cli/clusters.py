@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from harness.cli.kinds import Request, is_kind, kind_name, open_kind
 from harness.cli.signals import stop_on_signal
 
 if TYPE_CHECKING:
+    from harness.cli.pods import PodSettings
     from harness.clusters.kube.api import Api
     from harness.clusters.kube.cluster import KubeCluster
     from harness.engine.cluster import Cluster
@@ -55,6 +55,7 @@ class Opening:
     Args:
         spec: As on the command line; it has been understood already.
         keep: Leave worlds standing after the run.
+        pods: How pods are made on a Kubernetes cluster.
         request: The shape of a kind cluster.
         say: Takes lines of progress.
     """
@@ -64,6 +65,7 @@ class Opening:
         spec: str,
         *,
         keep: bool,
+        pods: PodSettings,
         request: Request | None = None,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
@@ -75,15 +77,21 @@ class Opening:
             try:
                 if is_kind(spec):
                     self._cluster = open_kind(
-                        spec, request or Request(), keep=keep, say=say, stop=self._stop, furnish=furnish
+                        spec,
+                        request or Request(),
+                        image=pods.options().image,
+                        keep=keep,
+                        say=say,
+                        stop=self._stop,
+                        furnish=furnish,
                     )
                 else:
-                    self._cluster = open_cluster(spec, keep=keep)
+                    self._cluster = open_cluster(spec, keep=keep, pods=pods)
             except BaseException as trouble:  # handed on by `wait`, in the caller's thread
                 self._trouble = trouble
 
         def furnish(kubeconfig: str) -> KubeCluster:
-            return _open_kube(spec, connect(f"kubeconfig:{kubeconfig}"))
+            return _open_kube(spec, connect(f"kubeconfig:{kubeconfig}"), pods)
 
         self._thread = threading.Thread(target=work, name="open-cluster")
         self._started = not is_kind(spec)
@@ -122,12 +130,13 @@ class Opening:
             self._cluster.close()
 
 
-def open_cluster(spec: str, *, keep: bool) -> Cluster:
+def open_cluster(spec: str, *, keep: bool, pods: PodSettings) -> Cluster:
     """The cluster that `spec` names.
 
     Args:
         spec: As on the command line.
         keep: Leave worlds standing after the run.
+        pods: How pods are made on a Kubernetes cluster.
 
     Raises:
         CliError: The spec cannot be understood.
@@ -135,7 +144,7 @@ def open_cluster(spec: str, *, keep: bool) -> Cluster:
     """
     personality = parse_spec(spec)
     if personality is None:
-        return _open_kube(spec, connect(spec))
+        return _open_kube(spec, connect(spec), pods)
     from harness.clusters.lab.cluster import LabCluster
 
     return LabCluster(spec, personality, keep)
@@ -172,10 +181,8 @@ def _kind_api(name: str) -> Api:
     return maker.api(name)
 
 
-def _open_kube(spec: str, api: Api) -> KubeCluster:
+def _open_kube(spec: str, api: Api, pods: PodSettings) -> KubeCluster:
     from harness.clusters.kube.cluster import KubeCluster
-    from harness.clusters.kube.manifests import DEFAULT_IMAGE, PodOptions
     from harness.cni.detect import detect
 
-    image = os.environ.get("NETCHECK_PROBE_IMAGE", DEFAULT_IMAGE)
-    return KubeCluster(spec, api, detect, PodOptions(image=image))
+    return KubeCluster(spec, api, detect, pods.options())

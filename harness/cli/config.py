@@ -19,6 +19,12 @@ KEYS: Final[Mapping[str, str]] = {
     "cluster": "a string",
     "namespace-prefix": "a string",
     "assume": _STRINGS,
+    "probe-image": "a string",
+    "agent": '"auto", "inject" or "image"',
+    "image-pull-policy": '"IfNotPresent", "Always" or "Never"',
+    "image-pull-secret": _STRINGS,
+    "image-registry": "a string",
+    "pod-template": "a string",
     "tag": _STRINGS,
     "jobs": 'a number or "auto"',
     "report": _STRINGS,
@@ -40,6 +46,14 @@ KEYS: Final[Mapping[str, str]] = {
     "cni-sha256": _STRINGS,
 }
 """Every key that a configuration file may have, and what its value is."""
+
+
+_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "agent": ("auto", "inject", "image"),
+    "color": ("auto", "always", "never"),
+    "image-pull-policy": ("IfNotPresent", "Always", "Never"),
+    "ip-family": ("ipv4", "ipv6", "dual"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +141,8 @@ def _fits(key: str, value: object) -> bool:
         return value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1)
     if kind == "a number":
         return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-    if key == "ip-family":
-        return value in ("ipv4", "ipv6", "dual")
-    if key == "color":
-        return value in ("auto", "always", "never")
+    if key in _CHOICES:
+        return value in _CHOICES[key]
     return isinstance(value, str)
 
 

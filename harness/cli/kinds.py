@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -215,13 +214,21 @@ def typed_for_kind(ctx: click.Context) -> bool:
 
 
 def open_kind(
-    spec: str, request: Request, *, keep: bool, say: Say, stop: Stop, furnish: Callable[[str], KubeCluster]
+    spec: str,
+    request: Request,
+    *,
+    image: str,
+    keep: bool,
+    say: Say,
+    stop: Stop,
+    furnish: Callable[[str], KubeCluster],
 ) -> KubeCluster:
     """The kind cluster that a run asks for: one that stands, or a new one.
 
     Args:
         spec: `kind` or `kind:NAME`.
         request: Its shape.
+        image: Of the pods; put onto the nodes where the container engine has it.
         keep: Leave it standing after the run, if the run makes it.
         say: Takes lines of progress.
         stop: Set when nobody waits any more.
@@ -245,20 +252,13 @@ def open_kind(
         raise CliError(str(trouble), trouble.advice) from trouble
     hold = Hold(maker, name, use, made, keep, say)
     try:
-        load_present(maker.kind, maker.docker, name, [probe_image()], say)
+        load_present(maker.kind, maker.docker, name, [image], say)
         cluster = furnish(str(store.kubeconfig(name)))
     except BaseException:
         hold.end()
         raise
     cluster.at_close(hold.end)
     return cluster
-
-
-def probe_image() -> str:
-    """The image of the pods."""
-    from harness.clusters.kube.manifests import DEFAULT_IMAGE
-
-    return os.environ.get("NETCHECK_PROBE_IMAGE", DEFAULT_IMAGE)
 
 
 def tell(line: str) -> None:

@@ -16,6 +16,7 @@ from harness.cli import options
 from harness.cli.app import cli
 from harness.cli.exits import CliError, ExitCode, exit_code
 from harness.cli.kinds import Request, is_kind, kind_options, tell, typed_for_kind
+from harness.cli.pods import PodSettings, pod_options
 from harness.cli.prefix import check_prefix, namespace_prefix_option
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ DEFAULT_CLUSTER = "lab"
     callback=options.features_value,
     help="Take it that the cluster has FEATURE, whatever was found. Repeatable.",
 )
+@pod_options
 @options.selection_options
 @click.option(
     "-x", "--fail-fast", is_flag=True, help="Stop after the first scenario that is not as expected."
@@ -79,6 +81,7 @@ def run(
     namespace_prefix: str,
     request: Request,
     assume: tuple[str, ...],
+    pods: PodSettings,
     k: str,
     tag: tuple[str, ...],
     fail_fast: bool,
@@ -105,7 +108,7 @@ def run(
     files = _reports(report)
     chosen = options.chosen_paths(ctx, paths)
     shown: Warnings = "none" if quiet else "all" if verbose else "count"
-    opening = Opening(cluster, keep=keep, request=request, say=_silent if quiet else tell)
+    opening = Opening(cluster, keep=keep, pods=pods, request=request, say=_silent if quiet else tell)
     try:
         scenarios = _selected(chosen, k, tag, color, warnings=shown)
         check_prefix(namespace_prefix, scenarios)

@@ -34,7 +34,7 @@ def run(
     monkeypatch: pytest.MonkeyPatch, *args: str, cluster: FakeCluster | None = None, **env: str
 ) -> tuple[Result, FakeCluster]:
     fake = cluster or FakeCluster()
-    monkeypatch.setattr(clusters, "open_cluster", lambda spec, *, keep: fake)
+    monkeypatch.setattr(clusters, "open_cluster", lambda spec, **how: fake)
     return CliRunner().invoke(cli, ["run", ".", *args], env=env), fake
 
 

@@ -67,7 +67,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
     def invoke(*args: str, cluster: FakeCluster | None = None, env: dict[str, str] | None = None) -> Result:
         fake = cluster or FakeCluster({OTHER: DROPPED})
-        monkeypatch.setattr(clusters, "open_cluster", lambda spec, *, keep: fake)
+        monkeypatch.setattr(clusters, "open_cluster", lambda spec, **how: fake)
         result = CliRunner().invoke(cli, ["run", *args], env=env)
         assert fake.closed or result.exit_code in (3, 4, 5)
         return result
@@ -124,7 +124,7 @@ def test_a_scenario_that_cannot_be_built_is_inconclusive(run: Run) -> None:
 
 
 def test_a_cluster_that_this_machine_cannot_hold(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(spec: str, *, keep: bool) -> FakeCluster:
+    def refuse(spec: str, **how: object) -> FakeCluster:
         raise ClusterError("there is no nft on PATH", "apt-get install nftables")
 
     monkeypatch.setattr(clusters, "open_cluster", refuse)

@@ -22,9 +22,11 @@ class Listed:
         return {"items": [self._pod], "metadata": {"resourceVersion": "1"}}
 
 
-def awaited(status: dict[str, Any], **spec: Any) -> dict[str, tuple[str, ...]]:
+def awaited(
+    status: dict[str, Any], options: PodOptions | None = None, **spec: Any
+) -> dict[str, tuple[str, ...]]:
     pod = {"metadata": {"namespace": "ops", "name": "agent"}, "spec": spec, "status": status}
-    return Objects(cast("Api", Listed(pod)), "r1", PodOptions()).await_pods(["ops/agent"])
+    return Objects(cast("Api", Listed(pod)), "r1", options or PodOptions()).await_pods(["ops/agent"])
 
 
 def ended(message: str) -> dict[str, Any]:
@@ -53,6 +55,18 @@ def test_an_agent_that_ends_without_a_word() -> None:
     with pytest.raises(ClusterError, match="ended at once: exit code 127") as trouble:
         awaited({"containerStatuses": [silent]})
     assert "python3" in trouble.value.advice
+
+
+def test_an_image_without_the_agent() -> None:
+    trace = "Traceback (most recent call last):\n  ...\nModuleNotFoundError: No module named 'probes'\n"
+    ours = PodOptions(agent_inside=True)
+    with pytest.raises(ClusterError, match="ended at once: ModuleNotFoundError") as trouble:
+        awaited({"containerStatuses": [{"state": ended(trace)}]}, ours)
+    assert "--agent inject" in trouble.value.advice
+    waiting = {"waiting": {"reason": "ErrImageNeverPull", "message": 'image "x" is not present'}}
+    with pytest.raises(ClusterError, match='ErrImageNeverPull: image "x" is not present') as trouble:
+        awaited({"containerStatuses": [{"state": waiting}]}, ours)
+    assert "netcheck's agent" in trouble.value.advice
 
 
 def test_a_pod_that_runs_has_addresses() -> None:

@@ -283,7 +283,8 @@ def test_every_id_of_the_scenario_room_has_its_mistake():
 def test_every_id_is_documented_and_every_documented_id_exists():
     text = (ROOT / "docs" / "diagnostics.md").read_text()
     documented = re.findall(r"^\| `([a-z0-9-]+)` \|", text, re.MULTILINE)
-    assert sorted(documented) == sorted(set(emitted("source", "scenario", "dialects", "author")))
+    rooms = ("source", "scenario", "dialects", "clusters", "author")
+    assert sorted(documented) == sorted(set(emitted(*rooms)))
 
 
 def test_all_mistakes_of_a_file_are_told_at_once(

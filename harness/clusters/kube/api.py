@@ -239,7 +239,7 @@ class Api:
             except Exception as trouble:
                 raise self._unreachable(trouble) from trouble
             if response.status >= 400:
-                raise refusal(method, path, response.status, data, response.headers)
+                raise refusal(method, path, response.status, data, response.headers, body)
             try:
                 found: Json = json.loads(data) if data else {}
             except ValueError as trouble:

@@ -1,4 +1,4 @@
-"""The agent as text, for pods whose image knows nothing of netcheck."""
+"""How the agent comes into a pod: as text that travels along, or in the image already."""
 
 from __future__ import annotations
 
@@ -6,10 +6,17 @@ import base64
 import functools
 import json
 import zlib
-from importlib import resources
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.engine.cluster import ClusterError
+from probes.version import digest, sources
 
 _LOADER = """
-import sys, json, zlib, base64, types, importlib.abc, importlib.util
+import sys, json, zlib, base64, importlib.abc, importlib.util
+v = sys.version.split()[0]
+if sys.version_info < (3, 9): sys.exit('the agent needs python3 from 3.9 on, this is ' + v)
 class F(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def __init__(s, m): s.m = m
     def find_spec(s, n, p=None, t=None):
@@ -21,14 +28,14 @@ def start(packed, argv):
     sys.exit(main(argv))
 """
 
+_IN_IMAGE = ("python3", "-m", "probes.agent")
+"""The agent of an image that has one, as the entry point of `probes/Dockerfile`."""
+
 
 @functools.cache
 def packed() -> str:
-    """The modules of `probes`, compressed, as base64."""
-    modules = {"probes": ""}
-    for item in resources.files("probes").iterdir():
-        if item.name.endswith(".py") and item.name != "__init__.py":
-            modules[f"probes.{item.name[:-3]}"] = item.read_text()
+    """The modules of `probes`, compressed, as base64; they carry the digest that they had as files."""
+    modules = {**sources(), "probes": f"DIGEST = {digest()!r}\n"}
     return base64.b64encode(zlib.compress(json.dumps(modules).encode(), 9)).decode()
 
 
@@ -43,3 +50,51 @@ def probe_command(identity: str) -> list[str]:
     read = "import os\nd = b''\nwhile not d.endswith(b'\\n'): d += os.read(0, 1)"
     text = f"{_LOADER}\n{read}\nstart(d, sys.argv[1:])"
     return ["python3", "-c", text, "probe", identity]
+
+
+class AgentError(ClusterError):
+    """The agent that answers is not the one that belongs to this netcheck."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """The agent of the pods.
+
+    Attributes:
+        inside: The image has it; otherwise its text is sent along, and any image with python3 will do.
+        image: The pods' image, for messages.
+    """
+
+    inside: bool = False
+    image: str = ""
+
+    def serve(self, identity: str, ports: list[list[int | str]]) -> list[str]:
+        """The first process of a pod; `ports` as in `[[8080, "TCP"]]`."""
+        if self.inside:
+            return [*_IN_IMAGE, "serve", identity, json.dumps(ports)]
+        return serve_command(identity, ports)
+
+    def probe(self, identity: str) -> list[str]:
+        """The process of an exec stream."""
+        return [*_IN_IMAGE, "probe", identity] if self.inside else probe_command(identity)
+
+    @property
+    def preamble(self) -> str:
+        """What an exec stream begins with, before the first message."""
+        return "" if self.inside else f"{packed()}\n"
+
+    def check(self, ready: Mapping[str, Any]) -> None:
+        """Compare the first message of a stream with what belongs to this netcheck.
+
+        Raises:
+            AgentError: It is another agent, whose answers could mean something else.
+        """
+        found = ready.get("agent")
+        if found == digest():
+            return
+        shown = f"agent {found}" if found else "an agent that says no version"
+        raise AgentError(
+            f"image {self.image or 'of the pods'} has {shown}; this netcheck needs agent {digest()}",
+            "build and load it anew (netcheck image build, netcheck image load) where it comes from this "
+            "netcheck's version, or send the agent along: --agent inject",
+        )

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
 
+from harness.clusters.kube import nodes
 from harness.clusters.kube.addresses import Addresses
 from harness.clusters.kube.api import Api, ApiError
 from harness.clusters.kube.claims import probed_nodes, wanted
 from harness.clusters.kube.cni import Cni, Kind
 from harness.clusters.kube.enforcement import Enforcement
+from harness.clusters.kube.extra_labels import for_scenario
 from harness.clusters.kube.manifests import PodOptions
+from harness.clusters.kube.meshes import labels_against
+from harness.clusters.kube.pulling import read_secrets
 from harness.clusters.kube.world import KubeWorld
 from harness.engine.cluster import Claims, ClusterError, UnsupportedError
 from harness.model.result import Backend
@@ -46,9 +50,11 @@ class KubeCluster:
         self._worlds: list[KubeWorld] = []
         self._enforcement = Enforcement()
         version = api.reach()
-        self._nodes, tolerate = _usable_nodes(api.get("/api/v1/nodes")["items"])
-        if tolerate:
-            self._options = _tolerant(self._options)
+        self._nodes, tolerate = nodes.usable(api.get("/api/v1/nodes")["items"], self._options.template)
+        secrets = read_secrets(api, self._options.pull_secrets)
+        self._options = replace(self._options, tolerate_control_plane=tolerate, secrets=secrets)
+        groups = [str(item["name"]) for item in api.get("/apis").get("groups", ())]
+        self._against_meshes = labels_against(groups)
         self._dns = _dns_addresses(api)
         self._cni = detect(api)
         versions = {
@@ -77,6 +83,7 @@ class KubeCluster:
         kinds = _policy_kinds(scenario)
         for api_version, kind in sorted(kinds):
             self._served(api_version, kind)
+        options = for_scenario(self._options, scenario, self._against_meshes)
         name = f"netcheck-{run}-{next(self._count)}"
         topology = scenario.topology
         letters = sorted({*DEFAULT_NODES, *topology.nodes})
@@ -90,7 +97,7 @@ class KubeCluster:
             self._api,
             self._cni,
             addresses,
-            self._options,
+            options,
             run,
             name,
             kinds,
@@ -132,42 +139,6 @@ class KubeCluster:
 
 def _policy_kinds(scenario: Scenario) -> frozenset[Kind]:
     return frozenset((policy.api_version, policy.kind) for step in scenario.steps for policy in step.policies)
-
-
-def _usable_nodes(items: list[dict[str, Any]]) -> tuple[list[tuple[str, tuple[str, ...]]], bool]:
-    """Host names and addresses of the nodes that pods may run on, and whether control planes are among them.
-
-    Raises:
-        ClusterError: There is none.
-    """
-    workers: list[tuple[str, tuple[str, ...]]] = []
-    control: list[tuple[str, tuple[str, ...]]] = []
-    for item in sorted(items, key=lambda item: str(item["metadata"]["name"])):
-        labels = item["metadata"].get("labels", {})
-        ready = any(
-            condition["type"] == "Ready" and condition["status"] == "True"
-            for condition in item["status"].get("conditions", ())
-        )
-        if not ready or item["spec"].get("unschedulable"):
-            continue
-        addresses = tuple(
-            each["address"] for each in item["status"].get("addresses", ()) if each["type"] == "InternalIP"
-        )
-        host = labels.get("kubernetes.io/hostname", item["metadata"]["name"])
-        is_control = "node-role.kubernetes.io/control-plane" in labels
-        (control if is_control else workers).append((host, addresses))
-    # A path within a node and one across need two nodes; small clusters have only their control plane left.
-    if len(workers) >= 2 or (workers and not control):
-        return workers, False
-    if not workers and not control:
-        raise ClusterError("the cluster has no node that is ready", "kubectl get nodes")
-    return workers + control, True
-
-
-def _tolerant(options: PodOptions) -> PodOptions:
-    from dataclasses import replace
-
-    return replace(options, tolerate_control_plane=True)
 
 
 def _dns_addresses(api: Api) -> tuple[str, ...]:

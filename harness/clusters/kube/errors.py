@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from harness.clusters.kube import admission
 from harness.engine.cluster import ClusterError
 
 TIMEOUT = 30.0
@@ -58,9 +59,14 @@ def no_stream(namespace: str, pod: str, trouble: BaseException) -> ApiError:
 
 
 def refusal(
-    method: str, path: str, status: int, data: bytes, headers: Mapping[str, str] | None = None
+    method: str,
+    path: str,
+    status: int,
+    data: bytes,
+    headers: Mapping[str, str] | None = None,
+    body: Mapping[str, Any] | None = None,
 ) -> ApiError:
-    """What a request was answered with instead of success."""
+    """What a request was answered with instead of success; `body` is the object that was sent."""
     try:
         answer = json.loads(data)
     except ValueError:
@@ -70,11 +76,22 @@ def refusal(
     message = answer.get("message") or data.decode("utf-8", "replace")[:300] or f"HTTP {status}"
     reason = answer.get("reason", "")
     advice = ""
+    refused = admission.refused(str(message))
+    if refused is not None:
+        who, advice = refused
+        text = f"{_named(body)} was refused by {who}: {message}"
+        return ApiError(text, status, reason, advice, _retry_after(headers))
     if status == 401:
         message, advice = f"the credentials are refused or expired: {message}", "log in again, as for kubectl"
     elif status == 403:
         advice = _right_missing(str(message))
     return ApiError(f"the cluster says: {message}", status, reason, advice, _retry_after(headers))
+
+
+def _named(body: Mapping[str, Any] | None) -> str:
+    metadata = (body or {}).get("metadata", {})
+    name = "/".join(filter(None, (metadata.get("namespace"), metadata.get("name"))))
+    return f"{(body or {}).get('kind', 'the request')} {name}".rstrip()
 
 
 _FORBIDDEN = re.compile(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from harness.clusters.kube.api import Api
+from harness.clusters.kube.bundle import Agent
 from harness.clusters.kube.streams import ExecPipe, Pipe, Stream, StreamError
 from harness.engine.cluster import ClusterError
 
@@ -45,8 +46,9 @@ class Fleet:
     One whose stream broke twice stays broken; its probes are errors.
     """
 
-    def __init__(self, api: Api, nonce: str) -> None:
+    def __init__(self, api: Api, nonce: str, agent: Agent) -> None:
         self._api = api
+        self._agent = agent
         self._nonce = nonce
         self._streams: dict[str, Stream] = {}
         self._broken: dict[str, str] = {}
@@ -64,7 +66,12 @@ class Fleet:
             ClusterError: A stream could not be opened, or a listener does not answer.
         """
         places = places or {}
-        self.join({places.get(pod, pod): functools.partial(ExecPipe, self._api, pod, pod) for pod in pods})
+        self.join(
+            {
+                places.get(pod, pod): functools.partial(ExecPipe, self._api, pod, pod, self._agent)
+                for pod in pods
+            }
+        )
 
     def join(self, dials: Mapping[str, Callable[[], Pipe]]) -> None:
         """Open streams to agents anywhere, by source; as `connect`."""

@@ -7,14 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.clusters.kube import owners
-from harness.clusters.kube.bundle import serve_command
+from harness.clusters.kube.bundle import Agent
+from harness.clusters.kube.images import DEFAULT_IMAGE
+from harness.clusters.kube.meshes import ANNOTATIONS
+from harness.clusters.kube.nodes import CONTROL_PLANE
+from harness.clusters.kube.pulling import PullSecret
+from harness.clusters.kube.template import PodTemplate
 from harness.model.topology import METADATA_NAME, Namespace, Pod, Protocol, Service, ServicePort, ServiceType
 
 RUN_LABEL = "netcheck.dev/run"
 """Carried by every object that netcheck makes; nothing without it is ever changed or deleted."""
 
 CONTAINER = "netcheck"
-DEFAULT_IMAGE = "python:3.13-alpine"
 
 Json = dict[str, Any]
 
@@ -24,17 +28,29 @@ class PodOptions:
     """How pods are made on a cluster.
 
     Attributes:
-        image: Any image with python3 from 3.9 on.
+        image: With netcheck's agent, or any with python3 from 3.9 on.
+        agent_inside: The image has the agent; it is not sent along.
         pull_policy: `IfNotPresent`, `Always` or `Never`.
-        pull_secrets: Names of image pull secrets in the scenario's namespaces.
+        pull_secrets: Image pull secrets of the cluster, as `NAMESPACE/NAME`.
+        secrets: Their copies for the run's namespaces, once they were read.
+        template: What the cluster asks of pods.
         tolerate_control_plane: Pods may run on control-plane nodes (small clusters have too few others).
+        labels: Beside those of the scenario, which must not notice them.
     """
 
     image: str = DEFAULT_IMAGE
+    agent_inside: bool = False
     pull_policy: str = "IfNotPresent"
     pull_secrets: tuple[str, ...] = ()
+    secrets: tuple[PullSecret, ...] = ()
+    template: PodTemplate = field(default_factory=PodTemplate)
     tolerate_control_plane: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def agent(self) -> Agent:
+        """How the agent comes into the pods."""
+        return Agent(self.agent_inside, self.image)
 
 
 def namespace(item: Namespace, run: str) -> Json:
@@ -75,7 +91,7 @@ def pod(item: Pod, run: str, node: str, options: PodOptions) -> Json:
         "name": CONTAINER,
         "image": options.image,
         "imagePullPolicy": options.pull_policy,
-        "command": serve_command(item.id, ports),
+        "command": options.agent.serve(item.id, ports),
         # Why it ended, such as a port that is taken, is what it said last.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "env": [{"name": "PYTHONDONTWRITEBYTECODE", "value": "1"}],
@@ -85,14 +101,17 @@ def pod(item: Pod, run: str, node: str, options: PodOptions) -> Json:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "resources": {"requests": {"cpu": "5m", "memory": "32Mi"}},
+        "resources": options.template.resources or {"requests": {"cpu": "5m", "memory": "32Mi"}},
     }
+    template = options.template
     security: Json = {
         "runAsNonRoot": True,
         "runAsUser": 65532,
         "runAsGroup": 65532,
         "seccompProfile": {"type": "RuntimeDefault"},
+        **template.security,
     }
+    security = {key: value for key, value in security.items() if value is not None}
     if not item.host_network:
         # Both are safe sysctls: listening below 1024 and echo requests need no capability then.
         security["sysctls"] = [
@@ -100,33 +119,32 @@ def pod(item: Pod, run: str, node: str, options: PodOptions) -> Json:
             {"name": "net.ipv4.ping_group_range", "value": "0 2147483647"},
         ]
     spec: Json = {
+        **template.spec,
         "containers": [container],
         "serviceAccountName": item.service_account,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 1,
-        "nodeSelector": {"kubernetes.io/hostname": node},
+        "nodeSelector": {**template.node_selector, "kubernetes.io/hostname": node},
         "securityContext": security,
     }
     if item.host_network:
         spec |= {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"}
-    if options.pull_secrets:
-        spec["imagePullSecrets"] = [{"name": name} for name in options.pull_secrets]
+    if options.secrets:
+        spec["imagePullSecrets"] = [{"name": secret.name} for secret in options.secrets]
+    tolerations = list(template.tolerations)
     if options.tolerate_control_plane:
-        spec["tolerations"] = [{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}]
-    annotations = {
-        **item.annotations,
-        "sidecar.istio.io/inject": "false",
-        "linkerd.io/inject": "disabled",
-    }
+        tolerations.append({"key": CONTROL_PLANE, "operator": "Exists"})
+    if tolerations:
+        spec["tolerations"] = tolerations
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
             "name": item.name,
             "namespace": item.namespace,
-            "labels": {**item.labels, RUN_LABEL: run},
-            "annotations": annotations,
+            "labels": {**options.labels, **item.labels, RUN_LABEL: run},
+            "annotations": {**template.annotations, **item.annotations, **ANNOTATIONS},
         },
         "spec": spec,
     }

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from harness.clusters.kube import manifests
+from harness.clusters.kube import manifests, meshes
 from harness.clusters.kube.api import Api, ApiError
 from harness.clusters.kube.manifests import RUN_LABEL, PodOptions
 from harness.engine.cluster import ClusterError
@@ -30,6 +30,7 @@ _HOPELESS = frozenset(
         "CrashLoopBackOff",
     }
 )
+_NO_AGENT = "netcheck image build and image load make one that has; --agent inject sends the agent along"
 _BUILTIN = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
 
 Json = dict[str, Any]
@@ -61,7 +62,7 @@ class Objects:
                 "give the scenario's objects a namespace of their own",
             )
         try:
-            self._api.create(manifests.namespace(item, self._run))
+            found = self._api.create(manifests.namespace(item, self._run))
         except ApiError as trouble:
             if trouble.reason != "AlreadyExists":
                 raise
@@ -72,7 +73,10 @@ class Objects:
                     "choose another cluster, or remove it; if a run was killed: netcheck cleanup",
                 ) from trouble
         self._own.add(item.name)
+        meshes.check_namespace(found)
         self._api.apply(manifests.service_account(item.name, "default", self._run))
+        for secret in self._options.secrets:
+            self._api.apply(secret.manifest(item.name, {RUN_LABEL: self._run}))
 
     def add_service_account(self, namespace: str, name: str) -> None:
         """Create a service account in a namespace of this world."""
@@ -80,7 +84,8 @@ class Objects:
 
     def add_pod(self, item: Pod, node: str) -> None:
         """Create a pod on a node; it need not run yet."""
-        self._api.create(manifests.pod(item, self._run, node, self._options))
+        made = self._api.create(manifests.pod(item, self._run, node, self._options))
+        meshes.check(made, manifests.CONTAINER, self._options.template.injected)
 
     def add_service(self, item: Service) -> tuple[str, ...]:
         """Create a service; returns its cluster addresses (none for a headless one)."""
@@ -115,9 +120,10 @@ class Objects:
             identity = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
             if identity not in waiting:
                 return
-            addresses, why = _progress(pod)
+            addresses, why = _progress(pod, self._options.agent_inside)
             last[identity] = why
             if addresses:
+                meshes.check(pod, manifests.CONTAINER, self._options.template.injected)
                 found[identity] = addresses
                 waiting.discard(identity)
 
@@ -215,14 +221,20 @@ def _last_words(container: Json) -> str:
     return ""
 
 
-def _ended_advice(pod: Json) -> str:
+def _ended_advice(pod: Json, agent_inside: bool) -> str:
     if pod["spec"].get("hostNetwork"):
         return "its ports are those of the node: choose one that nothing on the node has"
+    if agent_inside:
+        return f"does its image have netcheck's agent? {_NO_AGENT}"
     return "does its image have python3, and may it listen? kubectl logs says more while the pod is there"
 
 
-def _progress(pod: Json) -> tuple[tuple[str, ...], str]:
+def _progress(pod: Json, agent_inside: bool) -> tuple[tuple[str, ...], str]:
     """Addresses of a pod that runs, or why it does not yet.
+
+    Args:
+        pod: The object, as the API server has it.
+        agent_inside: Its image should have netcheck's agent.
 
     Raises:
         ClusterError: It never will.
@@ -232,12 +244,13 @@ def _progress(pod: Json) -> tuple[tuple[str, ...], str]:
     for container in status.get("containerStatuses", ()):
         ended = _last_words(container)
         if ended:
-            raise ClusterError(f"pod {name} ended at once: {ended}", _ended_advice(pod))
+            raise ClusterError(f"pod {name} ended at once: {ended}", _ended_advice(pod, agent_inside))
         waiting = container.get("state", {}).get("waiting") or {}
         if waiting.get("reason") in _HOPELESS:
+            image = "netcheck's agent" if agent_inside else "python3 from 3.9 on"
             raise ClusterError(
                 f"pod {name} cannot run: {waiting['reason']}: {waiting.get('message', '')}".rstrip(": "),
-                "name an image with python3 that the nodes have or can pull: --probe-image",
+                f"name an image with {image} that the nodes have or can pull: --probe-image",
             )
     for condition in status.get("conditions", ()):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":

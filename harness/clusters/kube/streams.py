@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from harness.clusters.kube.api import Api
-from harness.clusters.kube.bundle import packed, probe_command
+from harness.clusters.kube.bundle import Agent
 from harness.clusters.kube.manifests import CONTAINER
 from harness.engine.cluster import ClusterError
 
@@ -28,7 +28,12 @@ class Pipe(Protocol):
     """The standard input and output of an agent, wherever it runs.
 
     Its methods may raise anything: to a stream that means that it broke.
+
+    Attributes:
+        agent: How the agent comes there, which says what a stream begins with.
     """
+
+    agent: Agent
 
     def write(self, text: str) -> None:
         """Hand over text; returns when it is on its way."""
@@ -51,9 +56,10 @@ class Pipe(Protocol):
 class ExecPipe:
     """An agent in a pod, through the API server."""
 
-    def __init__(self, api: Api, pod: str, identity: str) -> None:
+    def __init__(self, api: Api, pod: str, identity: str, agent: Agent) -> None:
+        self.agent = agent
         namespace, name = pod.split("/")
-        self._socket: Any = api.exec(namespace, name, CONTAINER, probe_command(identity))
+        self._socket: Any = api.exec(namespace, name, CONTAINER, agent.probe(identity))
 
     def write(self, text: str) -> None:
         """See `Pipe`."""
@@ -105,10 +111,11 @@ class Stream:
     def _open(self) -> None:
         self._buffer = ""
         self._pipe = self._dial()
-        self._write(packed() + "\n")
+        self._write(self._pipe.agent.preamble)
         ready = self.receive(START_SECONDS)
         if ready.get("op") != "ready":
             raise StreamError(f"the agent of {self.name} began with {ready!r}")
+        self._pipe.agent.check(ready)
         self.send({"op": "hello", "nonce": self._nonce, "stream": int(self.reconnected)})
         self.send({"op": "await", "seconds": LISTEN_SECONDS})
         listening = self.receive(LISTEN_SECONDS + START_SECONDS)

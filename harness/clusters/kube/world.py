@@ -64,7 +64,7 @@ class KubeWorld:
         # The cluster's DNS is no pod of ours: its service's address stands for both.
         addresses.pods[DNS_POD] = addresses.services[DNS_POD] = addresses.dns
         self._objects = Objects(api, run, options)
-        self._fleet = Fleet(api, run)
+        self._fleet = Fleet(api, run, options.agent)
         self._canary = Canary(api, self._fleet, name, run, cni, kinds, enforcement)
         self._agents = NodeAgents(name, probed)
         self._topology = Topology()
