@@ -76,7 +76,8 @@ def _side(
 
 
 def _tiers(standing: Sequence[Standing], connection: Connection, ruling: Ruling) -> Iterator[TierTrace]:
-    reached = True
+    # About what a pod sends to itself no tier is asked.
+    reached = not connection.to_itself
     for which, members in groupby(standing, key=lambda item: item.tier):
         asked = list(members)
         ends = Ends()
