@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.cli.config import Origin
+    from harness.clusters.checks import Check
     from harness.clusters.kube.leftovers import Cleaned
-    from harness.clusters.lab.doctor import Check
     from harness.report.text import Line
 
 _WORDS = {True: (" ok ", "good"), False: ("FAIL", "bad"), None: ("  - ", "dim")}
@@ -100,25 +100,39 @@ def _clean_up(cluster: str, run: str, everything: bool) -> Cleaned:
 def doctor(ctx: click.Context, verbose: bool, color: str) -> int:
     """Check what this machine can do, and say what to do about what it cannot.
 
-    Exit code 6 when something is missing that a run needs.
+    Exit code 6 when something is missing that a run needs. What kind clusters need counts when the
+    configuration or the environment says that runs use one; else it is only told.
     """
     from harness.cli.config import origins
+    from harness.cli.kinds import is_kind
     from harness.cli.run import run
-    from harness.clusters.lab.doctor import check
+    from harness.clusters.kind import doctor as of_kind
+    from harness.clusters.lab import doctor as of_lab
     from harness.report.printer import printer
 
     state = ctx.find_object(State) or State()
-    checks = check()
-    lines = check_lines(checks)
+    values = origins(ctx, run, state.config)
+    kind = any(item.option == "--cluster" and is_kind(item.value) for item in values)
+    checks = of_lab.check()
+    more = of_kind.check(needed=kind)
+    lines = [*_section("lab", checks), *_section("kind clusters", more)]
+    checks += more
     if state.problem is not None:
         lines += problem_lines(state.problem.message, state.problem.advice)
     if verbose:
         where = str(state.config.file) if state.config.file else "none"
-        lines += origin_lines(origins(ctx, run, state.config), where)
+        lines += origin_lines(values, where)
     printer(sys.stdout, color).print(lines)
     if state.problem is not None:
         return ExitCode.USAGE
     return ExitCode.INCONCLUSIVE if any(item.ok is False for item in checks) else ExitCode.OK
+
+
+def _section(title: str, checks: Sequence[Check]) -> list[Line]:
+    """Checks below a title."""
+    from harness.report.text import line
+
+    return [line((title, "dim")), *check_lines(checks)]
 
 
 def check_lines(checks: Sequence[Check]) -> list[Line]:

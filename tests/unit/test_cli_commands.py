@@ -12,8 +12,8 @@ from syrupy.assertion import SnapshotAssertion
 
 from harness.cli import cli
 from harness.cli.machine import check_lines, problem_lines
+from harness.clusters.checks import Check
 from harness.clusters.lab import doctor, kept
-from harness.clusters.lab.doctor import Check
 from harness.report.text import plain
 
 SHOP = """\

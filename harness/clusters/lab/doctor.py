@@ -6,9 +6,9 @@ import os
 import platform
 import resource
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
+from harness.clusters.checks import Check
 from harness.clusters.lab.cluster import has_sctp, nft_version
 from harness.clusters.lab.kept import standing
 from harness.clusters.lab.link import Processes, nft_program
@@ -16,21 +16,6 @@ from harness.engine.cluster import ClusterError
 
 ENOUGH_FILES = 4096
 """Open files below which big sweeps need more than one turn."""
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at.
-
-    Attributes:
-        ok: None when it is only worth knowing.
-        advice: What to do when it is not ok.
-    """
-
-    name: str
-    ok: bool | None
-    detail: str
-    advice: str = ""
 
 
 def check() -> list[Check]:
