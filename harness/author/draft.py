@@ -7,7 +7,7 @@ and correct the policy or the line.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.author.pairs import Pair, predictions, probes
@@ -17,7 +17,9 @@ from harness.model.prediction import Answer
 from harness.model.probe import Probe, SourceKind, TargetKind
 from harness.model.topology import (
     METADATA_NAME,
+    External,
     Listener,
+    Pod,
     Protocol,
     Service,
     ServiceType,
@@ -64,10 +66,8 @@ def draft(topology: Topology, policies: Sequence[Policy], known: Topology) -> Dr
         policies: What is in force.
         known: What the file declares already; only cells that meet something new are drafted.
     """
-    named = [name for name in topology.namespaces if name not in ("default", "kube-system")]
-    old_pods, old_externals = known.pods, known.externals
-    pods = [item for item in topology.pods.values() if item.id not in old_pods and item.id != DNS_POD]
-    externals = [item for name, item in topology.externals.items() if name not in old_externals]
+    pods = _new_pods(topology, known)
+    externals = [item for name, item in topology.externals.items() if name not in known.externals]
     fresh = {*(item.id for item in pods), *(f"external:{item.name}" for item in externals)}
     wanted = [
         probe
@@ -79,41 +79,17 @@ def draft(topology: Topology, policies: Sequence[Policy], known: Topology) -> Dr
     lines = tuple(line for target, item in groups for line in _lines(target, item))
     return Draft(
         tuple(
-            _entry(name, _map({"labels": _labels(topology.namespaces[name].labels)}))
-            for name in named
-            if name not in known.namespaces
+            _entry(name, _map({"labels": _labels(item.labels)}))
+            for name, item in topology.namespaces.items()
+            if name not in (*known.namespaces, "default", "kube-system")
         ),
-        tuple(
-            _entry(
-                item.id,
-                _map(
-                    {
-                        "labels": _labels(item.labels),
-                        "serviceAccount": "" if item.service_account == "default" else item.service_account,
-                        "listen": [_listener(each) for each in item.listeners],
-                        "hostNetwork": item.host_network or "",
-                    }
-                ),
-            )
-            for item in pods
-        ),
+        tuple(map(_pod, pods)),
         tuple(
             _entry(item.id, _service(item))
             for item in topology.services.values()
             if item.id not in known.services
         ),
-        tuple(
-            _entry(
-                item.name,
-                _map(
-                    {
-                        "address": _address(tuple(item.addresses.values())),
-                        "listen": [_listener(each) for each in item.listeners],
-                    }
-                ),
-            )
-            for item in externals
-        ),
+        tuple(map(_external, externals)),
         lines,
         sum(len(item.sources) for _, item in groups),
     )
@@ -143,6 +119,32 @@ def whole(name: str, source: str, policies: Sequence[str], made: Draft, namespac
     return "\n".join(lines).rstrip() + "\n"
 
 
+def world_lines(topology: Topology, known: Topology, ends: Collection[str]) -> list[str]:
+    """The sections that declare those of `ends` (pods, `external:name`) which `known` lacks."""
+    pods = [item for item in _new_pods(topology, known) if item.id in ends]
+    here = {item.namespace for item in pods}
+    externals = [
+        item
+        for name, item in topology.externals.items()
+        if name not in known.externals and f"external:{name}" in ends
+    ]
+    made = Draft(
+        tuple(
+            _entry(name, _map({"labels": _labels(item.labels)}))
+            for name, item in topology.namespaces.items()
+            if name in here and name not in known.namespaces
+        ),
+        tuple(map(_pod, pods)),
+        externals=tuple(map(_external, externals)),
+    )
+    return [text for key, section in _sections(made) if section for text in (f"{key}:", *section)]
+
+
+def cell_line(probe: Probe, verdict: str) -> str:
+    """One cell as an item of `expect:`."""
+    return f"  - {{from: {scalar(_source(probe))}, {_target(probe)}, verdict: {verdict}}}"
+
+
 def _sections(made: Draft) -> Iterator[tuple[str, tuple[str, ...]]]:
     yield "namespaces", made.namespaces
     yield "pods", made.pods
@@ -151,6 +153,37 @@ def _sections(made: Draft) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 # -- the world -----------------------------------------------------------------------------------------
+
+
+def _new_pods(topology: Topology, known: Topology) -> list[Pod]:
+    return [item for item in topology.pods.values() if item.id not in known.pods and item.id != DNS_POD]
+
+
+def _pod(item: Pod) -> str:
+    return _entry(
+        item.id,
+        _map(
+            {
+                "labels": _labels(item.labels),
+                "serviceAccount": "" if item.service_account == "default" else item.service_account,
+                "listen": [_listener(each) for each in item.listeners],
+                "hostNetwork": item.host_network or "",
+            }
+        ),
+    )
+
+
+def _external(item: External) -> str:
+    addresses = tuple(item.addresses.values())
+    return _entry(
+        item.name,
+        _map(
+            {
+                "address": addresses[0] if len(addresses) == 1 else list(addresses),
+                "listen": [_listener(each) for each in item.listeners],
+            }
+        ),
+    )
 
 
 def _entry(key: str, value: str) -> str:
@@ -177,10 +210,6 @@ def _service(item: Service) -> str:
             "type": "" if item.type is ServiceType.CLUSTER_IP else item.type.value,
         }
     )
-
-
-def _address(texts: Sequence[str]) -> str | list[str]:
-    return texts[0] if len(texts) == 1 else list(texts)
 
 
 def _map(values: Mapping[str, object]) -> str:

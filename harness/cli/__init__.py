@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from harness.cli import cluster as _cluster
+from harness.cli import coverage as _coverage
 from harness.cli import diff as _diff
 from harness.cli import explain as _explain
 from harness.cli import init as _init
@@ -17,7 +18,7 @@ from harness.cli.app import cli
 
 __all__ = ["cli", "main"]
 
-_ = (_cluster, _diff, _explain, _init, _lint, _listing, _machine, _predict, _run)
+_ = (_cluster, _coverage, _diff, _explain, _init, _lint, _listing, _machine, _predict, _run)
 """The modules whose import adds their commands to `cli`."""
 
 

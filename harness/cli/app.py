@@ -25,6 +25,7 @@ _ORDER = (
     "lint",
     "predict",
     "explain",
+    "coverage",
     "list",
     "show",
     "diff",

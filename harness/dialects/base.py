@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from harness.dialects.material import Material
+from harness.dialects.parts import PolicyPart
 from harness.dialects.standing import Standing
 from harness.model.policy import Policy
 from harness.model.renaming import Renaming
@@ -84,4 +85,8 @@ class Dialect(Protocol):
             policy: A policy of this dialect.
             topology: A world in which it is in force; None for what can be said without any.
         """
+        ...
+
+    def parts(self, policy: Policy) -> Iterator[PolicyPart]:
+        """Everything in a policy that a cell can exercise, by the names that traces use."""
         ...

@@ -11,6 +11,7 @@ from typing import Any
 from harness.dialects.fields import Field
 from harness.dialects.material import Material
 from harness.dialects.objects import metadata
+from harness.dialects.parts import PolicyPart
 from harness.dialects.standing import Standing
 from harness.model.policy import Policy
 from harness.model.renaming import Renaming
@@ -89,6 +90,10 @@ class Carried:
     def advice(self, policy: Policy, topology: Topology | None) -> Sequence[Diagnostic]:
         """See `harness.dialects.base.Dialect.advice`; of rules that are not read nothing can be said."""
         return ()
+
+    def parts(self, policy: Policy) -> Iterator[PolicyPart]:
+        """See `harness.dialects.base.Dialect.parts`; rules that are not read have none."""
+        return iter(())
 
 
 def _word(document: MappingNode, key: str) -> str:

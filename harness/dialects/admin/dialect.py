@@ -13,6 +13,7 @@ from harness.dialects.admin import parse as parser
 from harness.dialects.admin import rename as renamer
 from harness.dialects.admin.versions import FORMS
 from harness.dialects.material import Material
+from harness.dialects.parts import PolicyPart, of_rules
 from harness.dialects.standing import Standing
 from harness.model.policy import Policy
 from harness.model.renaming import Renaming
@@ -53,3 +54,9 @@ class Admin:
     def advice(self, policy: Policy, topology: Topology | None) -> Sequence[Diagnostic]:
         """See `harness.dialects.base.Dialect.advice`."""
         return () if topology is None else tuple(advisor.in_world(policy, topology))
+
+    def parts(self, policy: Policy) -> Iterator[PolicyPart]:
+        """See `harness.dialects.base.Dialect.parts`."""
+        ports = FORMS[policy.api_version, policy.kind].ports
+        for direction in (Direction.INGRESS, Direction.EGRESS):
+            yield from of_rules(direction, policy.parsed.rules(direction), ports)

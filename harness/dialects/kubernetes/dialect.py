@@ -12,6 +12,7 @@ from harness.dialects.kubernetes import material as collector
 from harness.dialects.kubernetes import parse as parser
 from harness.dialects.kubernetes import rename as renamer
 from harness.dialects.material import Material
+from harness.dialects.parts import PolicyPart, of_rules
 from harness.dialects.standing import Standing
 from harness.model.policy import Policy
 from harness.model.renaming import Renaming
@@ -52,3 +53,14 @@ class Kubernetes:
     def advice(self, policy: Policy, topology: Topology | None) -> Sequence[Diagnostic]:
         """See `harness.dialects.base.Dialect.advice`."""
         return tuple(advisor.of_policy(policy) if topology is None else advisor.in_world(policy, topology))
+
+    def parts(self, policy: Policy) -> Iterator[PolicyPart]:
+        """See `harness.dialects.base.Dialect.parts`."""
+        for direction in (Direction.INGRESS, Direction.EGRESS):
+            if direction not in policy.parsed.directions:
+                continue
+            rules = policy.parsed.rules(direction)
+            if all(rule.peers or rule.ports for rule in rules):
+                # Beside a rule that allows everything, nothing is denied by isolation.
+                yield PolicyPart(str(direction), policy.place)
+            yield from of_rules(direction, rules)
