@@ -5,15 +5,27 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+CNI ?= kindnet
+K8S ?=
+REPORTS ?= reports
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-cluster lint type format setup system check bench clean
+.PHONY: help run cluster-run cluster-diff test test-cluster lint type format setup system check bench clean
 
 help:  # This list
 	@awk -F ':.*# ' '/^[a-z-]+:.*# / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: setup  # Set everything up and run the shipped scenarios on the lab (ARGS="scenarios/tutorial -v")
 	$(BIN)/netcheck run $(ARGS)
+
+cluster-run: setup  # Run the shipped scenarios on a kind cluster made for it (CNI=cilium K8S=1.35.8 ARGS="--keep")
+	$(BIN)/netcheck run --cluster kind --cni $(CNI) --cni-trust-download $(if $(K8S),--k8s-version $(K8S)) \
+	  --report junit:$(REPORTS)/$(firstword $(subst @, ,$(CNI))).xml,json:$(REPORTS)/$(firstword $(subst @, ,$(CNI))).json $(ARGS)
+
+# Differences between network plugins are what the table is for, and no failure of its making.
+cluster-diff: setup  # Join the JSON reports of cluster-run into one table (REPORTS=folder)
+	$(BIN)/netcheck diff $(wildcard $(REPORTS)/*.json) --report md:$(REPORTS)/clusters.md $(ARGS) || [ $$? -eq 1 ]
+	@if [ -n "$$GITHUB_STEP_SUMMARY" ]; then cat $(REPORTS)/clusters.md >>"$$GITHUB_STEP_SUMMARY"; fi
 
 test: setup  # Set everything up and run the tests (ARGS="-k judge")
 	$(BIN)/pytest $(ARGS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from harness.clusters.kind.cni import Say, Site
 from harness.clusters.kind.shape import IpFamily
 from harness.clusters.kube.api import SpecError
@@ -24,7 +26,7 @@ class KindnetInstaller:
     brings_network = True
 
     def __init__(self, entry: Entry, inputs: Inputs) -> None:
-        if inputs != Inputs():
+        if replace(inputs, trust=False) != Inputs():
             raise SpecError(
                 "kindnet comes with the node image and cannot be had otherwise",
                 "choose its version by the node image: --node-image or --k8s-version",
