@@ -8,6 +8,7 @@ from harness.cli import cluster as _cluster
 from harness.cli import coverage as _coverage
 from harness.cli import diff as _diff
 from harness.cli import explain as _explain
+from harness.cli import image as _image
 from harness.cli import init as _init
 from harness.cli import lint as _lint
 from harness.cli import listing as _listing
@@ -18,7 +19,7 @@ from harness.cli.app import cli
 
 __all__ = ["cli", "main"]
 
-_ = (_cluster, _coverage, _diff, _explain, _init, _lint, _listing, _machine, _predict, _run)
+_ = (_cluster, _coverage, _diff, _explain, _image, _init, _lint, _listing, _machine, _predict, _run)
 """The modules whose import adds their commands to `cli`."""
 
 

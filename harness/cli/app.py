@@ -31,6 +31,7 @@ _ORDER = (
     "diff",
     "schema",
     "cluster",
+    "image",
     "doctor",
     "cleanup",
 )

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -78,6 +79,15 @@ def test_a_closed_pipe_is_no_error() -> None:
     assert (done.stdout, done.stderr) == ("0\n", "")
 
 
+def everything() -> Iterator[click.Parameter]:
+    """The parameters of all commands, those below a group included."""
+    for command in cli.commands.values():
+        yield from command.params
+        if isinstance(command, click.Group):
+            for below in command.commands.values():
+                yield from below.params
+
+
 def test_every_option_of_every_command_is_documented() -> None:
     guide = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
     sections = dict(re.findall(r"^## `netcheck (\w+)[^\n]*\n(.*?)(?=^## |\Z)", guide, re.M | re.S))
@@ -89,7 +99,7 @@ def test_every_option_of_every_command_is_documented() -> None:
         options = {text for item in parameters if isinstance(item, click.Option) for text in item.opts}
         assert documented >= options, name
         mentioned = {text for text in documented if text.startswith("--")}
-        everywhere = {text for other in cli.commands.values() for item in other.params for text in item.opts}
+        everywhere = {text for item in everything() for text in item.opts}
         assert mentioned <= everywhere | {"--help", "--version"}, name
     for code in ExitCode:
         assert f"| {code.value} |" in guide
