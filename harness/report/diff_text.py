@@ -49,7 +49,7 @@ def remarks(row: Row, runs: Sequence[Run]) -> Iterator[tuple[str, str]]:
     """What explains a difference, with the numbers of the runs that say so."""
     found: dict[str, list[str]] = {}
     for run, entry in zip(runs, row.entries, strict=True):
-        for text in _texts(entry):
+        for text in dict.fromkeys(_texts(entry)):
             found.setdefault(text, []).append(str(run.number))
     for text, numbers in found.items():
         yield ",".join(numbers), text

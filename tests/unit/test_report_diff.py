@@ -113,10 +113,13 @@ def test_three_runs_and_the_worst_difference_counts() -> None:
     found = diff(
         run(LAB, scenario("s", result(DENIED, D))),
         run(CALICO, scenario("s", result(DENIED, R))),
-        run(CILIUM, scenario("s", result(DENIED, None, Status.ERROR, reason="control: refused"))),
+        run(
+            CILIUM,
+            scenario("s", result(DENIED, None, Status.ERROR, reason="control: refused", control="refused")),
+        ),
     )
     assert kinds(found) == [Difference.VERDICT]
-    assert "3: control: refused" in text(found)
+    assert "    3: control: refused\n" in text(found)
 
 
 def test_a_scenario_that_was_not_measured_at_all_is_one_entry() -> None:

@@ -18,7 +18,7 @@ from harness.clusters.kube.manifests import RUN_LABEL, PodOptions
 from harness.clusters.kube.node_agents import NodeAgents
 from harness.clusters.kube.objects import Objects
 from harness.clusters.resolve import Proof, Resolved, Resolver, UnresolvedError
-from harness.clusters.results import KIND, TOKEN, Outcomes, undecided
+from harness.clusters.results import KIND, LOOKUP, TOKEN, Outcomes, undecided
 from harness.engine.cluster import ClusterError, Flows, InForce
 from harness.model.builtin import CLUSTER_DOMAIN, DNS_POD, with_builtins
 from harness.model.outcome import Observation, Outcome, OutcomeKind
@@ -237,6 +237,11 @@ class KubeWorld:
         for _ in range(AGAIN):
             number = self._fleet.number()
             results.update(self._fleet.sweep(_by_source(resolved, left), number, timeout, ATTEMPTS))
+            for index in left:
+                if resolved[index].spec[1] == "host" and results[index][LOOKUP]:
+                    # Only now it is known whose receipts and listener count.
+                    address = results[index][LOOKUP].split()[-1]
+                    resolved[index] = resolver.dialled(resolved[index], address)
             servers = {server for index in left for server in resolved[index].servers}
             arrived = self._fleet.receipts(servers, number)
             receipts.update({index: arrived.counts.get(index, 0) for index in left})

@@ -12,7 +12,7 @@ from harness.clusters.lab.enforce import Compiled
 from harness.clusters.lab.link import Processes
 from harness.clusters.lab.open_points import OpenPoints
 from harness.clusters.resolve import Proof, Resolved, Resolver, UnresolvedError
-from harness.clusters.results import TOKEN, Outcomes, undecided
+from harness.clusters.results import LOOKUP, TOKEN, Outcomes, undecided
 from harness.model.outcome import Observation, Outcome, OutcomeKind
 from harness.model.probe import Probe
 from harness.model.topology import Topology
@@ -98,8 +98,8 @@ class Sweeper:
             for index in self._overflowed(results, receipts, resolved):
                 results[index] = [index, "error", OVERFLOW, *results[index][3:]]
         for index, result in results.items():
-            if resolved[index].spec[1] == "host" and result[_LOOKUP]:
-                resolved[index] = resolver.dialled(resolved[index], result[_LOOKUP].split()[-1])
+            if resolved[index].spec[1] == "host" and result[LOOKUP]:
+                resolved[index] = resolver.dialled(resolved[index], result[LOOKUP].split()[-1])
         splits = self._meet_all(resolved, results, receipts, timeout)
         listening = self._prove(resolved, results)
         outcomes = Outcomes()
@@ -176,7 +176,7 @@ class Sweeper:
         legs: list[int] = []
         specs: list[list[Any]] = []
         for index, result in results.items():
-            if result[1] != "error" and not (resolved[index].spec[1] == "host" and not result[_LOOKUP]):
+            if result[1] != "error" and not (resolved[index].spec[1] == "host" and not result[LOOKUP]):
                 for spec in resolved[index].tour:
                     specs.append([len(legs), *spec])
                     legs.append(index)
@@ -200,8 +200,8 @@ class Sweeper:
             seen = answers.setdefault(index, {})
             seen[words] = seen.get(words, 0) + 1
             if result[TOKEN] and not results[index][TOKEN]:
-                lookup = results[index][_LOOKUP]
-                results[index] = [index, *result[1:_LOOKUP], lookup, *result[_LOOKUP + 1 :]]
+                lookup = results[index][LOOKUP]
+                results[index] = [index, *result[1:LOOKUP], lookup, *result[LOOKUP + 1 :]]
                 receipts[index] = arrived.get(leg, 0)
         return {
             index: ", ".join(f"{words} from {count} of {sum(seen.values())}" for words, count in seen.items())
@@ -259,14 +259,12 @@ class Sweeper:
 
 
 _DATAGRAMS = ("udp", "dns", "host")
-_LOOKUP = 6
-"""Where the result of a `host:` probe says what the lookup found; empty as long as there was no answer."""
 
 
 def _questions(resolved: Resolved, result: list[Any]) -> list[tuple[str, str, str, bool]]:
     """How the DNS knows the question of a probe (see `arrivals.Question`)."""
     options = resolved.spec[4]
-    if "names" not in options or (resolved.spec[1] == "host" and result[_LOOKUP]):
+    if "names" not in options or (resolved.spec[1] == "host" and result[LOOKUP]):
         return []
     address = result[9].rpartition(":")[0].strip("[]")
     tcp = bool(options.get("tcp"))
