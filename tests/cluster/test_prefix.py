@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from harness.clusters.kube.api import Api
-from tests.cluster.clusters import Ran
+from tests.cluster.clusters import Ran, probe_image, started
 
 pytestmark = pytest.mark.cluster
 
@@ -41,14 +40,25 @@ expect:
 def test_two_runs_of_one_scenario_at_the_same_time(
     enforcing_context: str,
     write: Callable[..., Path],
-    start: Callable[..., Any],
     netcheck: Callable[..., Ran],
     api: Callable[[str], Api],
+    tmp_path: Path,
     ns: str,
 ) -> None:
     file = write(NAMES)
     prefixes = (f"{ns}-a-", f"{ns}-b-")
-    with start("run", file, "--namespace-prefix", prefixes[0], context=enforcing_context) as other:
+    # Each writes its report to a folder of its own.
+    arguments = [
+        "run",
+        str(file),
+        "--cluster",
+        f"context:{enforcing_context}",
+        "--namespace-prefix",
+        prefixes[0],
+    ]
+    folder = tmp_path / "twin"
+    folder.mkdir()
+    with started(arguments, folder, {"NETCHECK_PROBE_IMAGE": probe_image(enforcing_context)}) as other:
         ran = netcheck("run", file, "--namespace-prefix", prefixes[1], context=enforcing_context)
         twin = other.wait(300.0)
     for one in (ran, twin):
