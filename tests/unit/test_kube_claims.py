@@ -7,7 +7,6 @@ from pathlib import Path
 from harness.clusters.kube.claims import probed_nodes, wanted
 from harness.clusters.kube.node_agents import NodeAgents
 from harness.model.scenario import Scenario
-from harness.model.topology import Namespace
 from harness.scenario import load
 
 WORLD = """
@@ -61,11 +60,10 @@ def test_nodes_are_probed_from_and_to(tmp_path: Path) -> None:
 
 def test_node_agents_are_only_made_where_they_are_needed() -> None:
     nobody, both = NodeAgents("nc-1", frozenset()), NodeAgents("nc-1", frozenset("ab"))
-    plain = Namespace("nc-1", {})
-    assert (nobody.pods({"a": "one"}), nobody.places, nobody.allowed_in(plain)) == ({}, {}, plain)
+    assert (nobody.pods({"a": "one"}), nobody.places, nobody.namespaces) == ({}, {}, ())
     assert both.places == {"nc-1/node-a": "node:a", "nc-1/node-b": "node:b"}
     pods = both.pods({"a": "one", "b": "two"})
     assert {item: node for item, (_, node) in pods.items()} == {"nc-1/node-a": "one", "nc-1/node-b": "two"}
     assert all(pod.host_network and not pod.listeners for pod, _ in pods.values())
     # PodSecurity would refuse the host's network in a namespace without the label, where that is the default.
-    assert both.allowed_in(plain).labels == {"pod-security.kubernetes.io/enforce": "privileged"}
+    assert both.namespaces[0].labels == {"pod-security.kubernetes.io/enforce": "privileged"}

@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 
 from harness.clusters.kube.api import Api
+from harness.clusters.kube.grounds import Grounds
 from harness.clusters.kube.manifests import PodOptions
 from harness.clusters.kube.objects import Objects
 from harness.engine.cluster import ClusterError
@@ -26,7 +27,8 @@ def awaited(
     status: dict[str, Any], options: PodOptions | None = None, **spec: Any
 ) -> dict[str, tuple[str, ...]]:
     pod = {"metadata": {"namespace": "ops", "name": "agent"}, "spec": spec, "status": status}
-    return Objects(cast("Api", Listed(pod)), "r1", options or PodOptions()).await_pods(["ops/agent"])
+    api = cast("Api", Listed(pod))
+    return Objects(api, "r1", options or PodOptions(), Grounds(api)).await_pods(["ops/agent"])
 
 
 def ended(message: str) -> dict[str, Any]:

@@ -12,9 +12,10 @@ import email.utils
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.clusters.kube.errors import (
     CONNECT,
@@ -44,6 +45,11 @@ RENEWED = 10.0
 """Seconds in which credentials are not read anew once more: they are refused for another reason."""
 
 Json = dict[str, Any]
+
+WIDTH = 8
+"""Requests at the same time."""
+
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,7 @@ class Api:
         self._local = threading.local()
         self._resources: dict[str, dict[str, Resource]] = {}
         self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(WIDTH, thread_name_prefix="api")
 
     def client(self) -> ApiClient:
         """This thread's client."""
@@ -108,6 +115,18 @@ class Api:
                 self._generation += 1
                 return True
             return False
+
+    def together(self, calls: Sequence[Callable[[], _Answer]]) -> list[_Answer]:
+        """Carry out independent calls side by side; calls must not come back here.
+
+        Raises:
+            ApiError: The first trouble, once all have ended.
+        """
+        if len(calls) <= 1:
+            return [call() for call in calls]
+        futures = [self._pool.submit(call) for call in calls]
+        wait(futures)
+        return [future.result() for future in futures]
 
     # -- requests --------------------------------------------------------------------------------------
 

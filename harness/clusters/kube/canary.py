@@ -1,17 +1,22 @@
-"""Canaries: how a world knows that a change is in force when the CNI does not say so.
+"""Canaries: how it is known that a change is in force when the CNI does not say so.
 
-Beside the scenario's pods stand a hub and, on every node that it uses, a pair of canaries for each kind of
-policy that the scenario uses. After each change a policy of the run's own of every such kind is applied (or
-deleted) that cuts one canary's ingress and the other's egress. A CNI that works its changes off in order
-has the user's objects in force when the canaries of a node flip; kinds have canaries of their own, because
-plugins watch each kind separately. It is strong evidence, not proof, and reports call it what it is;
+Beside the scenarios' pods stand a hub and, on every node that a scenario uses, a pair of canaries for each
+kind of policy in use; a run has them once. After each change a policy of the run's own of every such kind is
+applied (or deleted) that cuts one canary's ingress and the other's egress. A CNI that works its changes off
+in order has the user's objects in force when the canaries of a node flip; kinds have canaries of their own,
+because plugins watch each kind separately. It is strong evidence, not proof, and reports call it what it is;
 consecutive sweeps have to agree besides.
+
+Scenarios that run side by side share the canaries: a turn is begun for everybody who waits for it, and proves
+something to those only who asked before it began.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.clusters.kube.api import Api
@@ -19,6 +24,7 @@ from harness.clusters.kube.cni import Cni, Kind, Mark, PodPlace
 from harness.clusters.kube.enforcement import Enforcement
 from harness.clusters.kube.fleet import Fleet
 from harness.clusters.kube.manifests import RUN_LABEL
+from harness.clusters.kube.objects import Objects
 from harness.engine.cluster import ClusterError
 from harness.model.rules import Direction
 from harness.model.topology import Listener, Namespace, Pod
@@ -36,44 +42,75 @@ NETWORK_POLICY: Kind = ("networking.k8s.io/v1", "NetworkPolicy")
 _DIRECTIONS = (("in", Direction.INGRESS), ("out", Direction.EGRESS))
 
 
-class Canary:
-    """The canaries of one world.
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The canaries were cut, or uncut.
 
     Attributes:
-        addresses: Of the canaries' pods, by id.
-        works: False once a canary did not flip at all: then nothing here enforces policies.
-        trouble: Why the last change is not known to be in force; empty when it is.
+        number: Turns of a run are counted.
+        began: When, on the monotonic clock.
+        marks: The objects that came or went.
+    """
+
+    number: int = 0
+    began: float = 0.0
+    marks: tuple[Mark, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What was seen of a turn.
+
+    Attributes:
+        by: In words, how it is known that it is in force.
+        trouble: Why that is not known; empty when it is.
+        enforced: False where no canary policy has any effect.
+    """
+
+    by: str
+    trouble: str = ""
+    enforced: bool = True
+
+
+class Canary:
+    """The canaries of a run; used from any thread.
+
+    Attributes:
+        broken: They cannot be asked any more; whoever comes next needs others.
     """
 
     def __init__(
         self,
         api: Api,
+        objects: Objects,
         fleet: Fleet,
         name: str,
         run: str,
         cni: Cni,
-        kinds: Iterable[Kind] = (),
-        enforcement: Enforcement | None = None,
+        enforcement: Enforcement,
     ) -> None:
         self._api = api
+        self._objects = objects
         self._fleet = fleet
         self._name = name
         self._run = run
         self._cni = cni
-        self._enforcement = enforcement or Enforcement()
-        self._some = False
-        self._cuts = {NETWORK_POLICY: network_policy} | {
-            kind: cni.cuts[kind] for kind in sorted(set(kinds)) if kind in cni.cuts
-        }
-        self._cut = False
-        self._pending = False
-        self._marks: tuple[Mark, ...] = ()
-        self._began = 0.0
-        self._places: dict[str, str] = {}
+        self._enforcement = enforcement
+        self._kinds: list[Kind] = [NETWORK_POLICY]
         self._nodes: list[str] = []
-        self.addresses: dict[str, tuple[str, ...]] = {}
-        self.works: bool | None = None
-        self.trouble = ""
+        self._places: dict[str, str] = {}
+        self._addresses: dict[str, tuple[str, ...]] = {}
+        # `_turning` is held by whoever changes the canaries, `_eyes` by whoever looks at them.
+        self._turning = threading.RLock()
+        self._eyes = threading.Lock()
+        self._counting = threading.Lock()
+        self._cut = False
+        self._some = False
+        self._begun = 0
+        self._seen = 0
+        self._given_up = 0
+        self._last = Turn()
+        self.broken = False
 
     @property
     def hub(self) -> str:
@@ -85,84 +122,149 @@ class Canary:
         """Host names of the nodes that have canaries."""
         return tuple(self._nodes)
 
-    def pods(self, nodes: Mapping[str, str]) -> dict[str, tuple[Pod, str]]:
-        """The canaries' pods with the node of each, for nodes by letter."""
+    def places(self) -> dict[str, PodPlace]:
+        """Where the canaries run."""
+        return {pod: PodPlace(node, self._addresses.get(pod, ())) for pod, node in self._places.items()}
+
+    # -- building --------------------------------------------------------------------------------------
+
+    def stand(self, nodes: Iterable[str], kinds: Iterable[Kind]) -> None:
+        """Have canaries on nodes, by host name, for kinds of policies; those that are there stay.
+
+        Raises:
+            ClusterError: They cannot be made.
+        """
+        with self._turning:
+            new_nodes = sorted(set(nodes) - set(self._nodes))
+            new_kinds = sorted(kind for kind in set(kinds) - set(self._kinds) if kind in self._cni.cuts)
+            if not new_nodes and not new_kinds:
+                return
+            try:
+                if self._cut:
+                    # Newcomers know nothing of the policies that stand.
+                    self._turn()
+                    self._await(self._last, FLIP_SECONDS)
+                self._build(self._nodes + new_nodes, self._kinds + new_kinds)
+            except BaseException:
+                self.broken = True
+                raise
+
+    def _build(self, nodes: list[str], kinds: list[Kind]) -> None:
+        fresh = {pod: at for pod, at in self._pods(nodes, kinds).items() if pod not in self._places}
+        if not self._places:
+            self._objects.add_namespace(Namespace(self._name, {}))
+        self._objects.add_pods(fresh.values())
+        addresses = self._objects.await_pods(fresh)
+        self._fleet.connect(fresh)
+        with self._eyes:
+            self._nodes, self._kinds = nodes, kinds
+            self._addresses.update(addresses)
+            self._places.update({pod: node for pod, (_, node) in fresh.items()})
+
+    def _pods(self, nodes: list[str], kinds: list[Kind]) -> dict[str, tuple[Pod, str]]:
+        """The canaries' pods with the node of each."""
         listen = (Listener(PORT),)
-        self._nodes = sorted(set(nodes.values()))
-        found = {self.hub: (Pod(self._name, "hub", {"role": "hub"}, listeners=listen), self._nodes[0])}
-        for index in range(len(self._cuts)):
-            for number, node in enumerate(self._nodes):
+        found = {self.hub: (Pod(self._name, "hub", {"role": "hub"}, listeners=listen), nodes[0])}
+        for index in range(len(kinds)):
+            for number, node in enumerate(nodes):
                 for role, _ in _DIRECTIONS:
                     name = f"{_role(role, index)}-{number}"
                     pod = Pod(self._name, name, {"role": _role(role, index)}, listeners=listen)
                     found[pod.id] = (pod, node)
-        self._places = {pod: node for pod, (_, node) in found.items()}
         return found
 
-    def places(self) -> dict[str, PodPlace]:
-        """Where the canaries run."""
-        return {pod: PodPlace(node, self.addresses.get(pod, ())) for pod, node in self._places.items()}
+    # -- turns -----------------------------------------------------------------------------------------
 
-    def namespace(self) -> Namespace:
-        """The canaries' namespace."""
-        return Namespace(self._name, {})
-
-    def settle(self, addresses: dict[str, tuple[str, ...]]) -> None:
-        """Learn the pods' addresses once they run."""
-        self.addresses = {pod: found for pod, found in addresses.items() if pod.startswith(self._name + "/")}
-
-    def turn(self) -> tuple[Mark, ...]:
-        """Cut or uncut the canaries; returns the objects that came or went."""
-        # Before the last turn was seen, another one would restore what never changed, and look like proof.
-        if self._pending and self.works is not False and not self._await(time.monotonic() + FLIP_SECONDS):
-            return self._marks
-        self._cut = not self._cut
-        self._pending = True
-        self._began = time.monotonic()
-        marks = []
-        for manifest in self._manifests():
-            metadata = manifest["metadata"]
-            namespace = metadata.get("namespace", "")
-            if self._cut:
-                self._api.apply(manifest)
-            else:
-                self._remove(manifest)
-            marks.append(Mark(manifest["kind"], namespace, metadata["name"], self._cut))
-        self._marks = tuple(marks)
-        return self._marks
-
-    def _await(self, deadline: float) -> bool:
-        """Whether the last turn is seen on every node before the deadline."""
-        while self.works is not False and time.monotonic() < deadline:
-            if self._flipped():
-                self.works, self._pending = True, False
-                self._enforcement.flipped()
-                return True
-        return False
-
-    def flip(self) -> str:
-        """Wait until every node shows the last turn; in words how it is known (`trouble` when it is not)."""
-        self.trouble = ""
-        known = self.works or self._cni.enforces or self._enforcement.seen
-        patience = FLIP_SECONDS if known else self._enforcement.patience(FIRST_FLIP_SECONDS)
-        self._some = False
-        if self._await(self._began + patience):
-            return f"canary policy seen on {self._where()}"
-        if self.works is None and not (known or self._some):
-            self.works = False
-            self._enforcement.nothing()
-        if self.works is False:
-            return NOTHING_ENFORCED
-        everywhere = " everywhere" if self._some else ""
-        self.trouble = f"the canary policy was not seen{everywhere} within {patience:.0f} s after the change"
-        return "nothing"
-
-    def remove(self) -> None:
-        """Delete what does not go away with the namespace.
+    def turn(self) -> Turn:
+        """Cut or uncut the canaries after everything that the caller has changed.
 
         Raises:
-            ClusterError: It could not be deleted.
+            ClusterError: The policies could not be written.
         """
+        with self._counting:
+            needed = self._begun + 1
+        with self._turning:
+            if self.broken:
+                raise ClusterError("the canaries of the run cannot be used any more")
+            if self._begun >= needed:
+                return self._last
+            # Before the last turn was seen, another would restore what never changed, and look like proof.
+            if self._given_up < self._last.number and not self._await(self._last, FLIP_SECONDS):
+                return replace(self._last, number=needed)
+            self._turn()
+            return self._last
+
+    def _turn(self) -> None:
+        with self._counting:
+            self._begun += 1
+        began = time.monotonic()
+        # Where the last turn had no effect at all, the next asks for the same once more.
+        if self._seen >= self._last.number:
+            self._cut = not self._cut
+        self._some = False
+        marks = []
+        try:
+            for manifest in self._manifests():
+                metadata = manifest["metadata"]
+                namespace = metadata.get("namespace", "")
+                if self._cut:
+                    self._api.apply(manifest)
+                else:
+                    self._remove(manifest)
+                marks.append(Mark(manifest["kind"], namespace, metadata["name"], self._cut))
+        except BaseException:
+            # Half cut, nothing that is seen later would prove anything.
+            self.broken = True
+            raise
+        self._last = Turn(self._begun, began, tuple(marks))
+
+    def _await(self, turn: Turn, patience: float) -> bool:
+        """Whether a turn is seen on every node within seconds from now."""
+        deadline = time.monotonic() + patience
+        while self._seen < turn.number:
+            if time.monotonic() >= deadline:
+                return False
+            with self._eyes:
+                # Somebody else may have seen it meanwhile.
+                if self._seen < turn.number and self._flipped():
+                    self._seen = turn.number
+                    self._enforcement.flipped()
+        return True
+
+    def flip(self, turn: Turn) -> Sight:
+        """Wait until every node shows a turn.
+
+        Raises:
+            ClusterError: The canaries cannot be asked.
+        """
+        known = self._cni.enforces or self._enforcement.seen
+        patience = FLIP_SECONDS if known else self._enforcement.patience(FIRST_FLIP_SECONDS)
+        if self._await(turn, turn.began + patience - time.monotonic()):
+            return Sight(f"canary policy seen on {self._where()}")
+        if not (known or self._some or self._enforcement.seen):
+            with self._counting:
+                first, self._given_up = self._given_up < turn.number, max(self._given_up, turn.number)
+            if first:
+                self._enforcement.nothing()
+            return Sight(NOTHING_ENFORCED, enforced=False)
+        everywhere = " everywhere" if self._some else ""
+        trouble = f"the canary policy was not seen{everywhere} within {patience:.0f} s after the change"
+        return Sight("nothing", trouble)
+
+    def close(self) -> None:
+        """Take the canaries down.
+
+        Raises:
+            ClusterError: Something could not be removed.
+        """
+        self._fleet.close()
+        try:
+            self._remove_unowned()
+        finally:
+            self._objects.remove_everything(empty=False)
+
+    def _remove_unowned(self) -> None:
+        """Delete what does not go away with the namespace."""
         if self._cut:
             for manifest in self._manifests():
                 if not manifest["metadata"].get("namespace"):
@@ -178,7 +280,8 @@ class Canary:
 
     def _manifests(self) -> list[dict[str, Any]]:
         found = []
-        for index, write in enumerate(self._cuts.values()):
+        for index, kind in enumerate(self._kinds):
+            write = network_policy if kind == NETWORK_POLICY else self._cni.cuts[kind]
             for role, direction in _DIRECTIONS:
                 manifest = dict(write(self._name, f"canary-{role}", _role(role, index), direction))
                 manifest["metadata"] = {**manifest["metadata"], "labels": {RUN_LABEL: self._run}}
@@ -188,11 +291,11 @@ class Canary:
     def _flipped(self) -> bool:
         """Whether all canaries answer, or are silent, as the policies now say."""
         plan: dict[str, list[list[Any]]] = {self.hub: []}
-        hub = self.addresses[self.hub][0]
+        hub = self._addresses[self.hub][0]
         number = 0
-        for index in range(len(self._cuts)):
+        for index in range(len(self._kinds)):
             for node in range(len(self._nodes)):
-                target = self.addresses[f"{self._name}/{_role('in', index)}-{node}"][0]
+                target = self._addresses[f"{self._name}/{_role('in', index)}-{node}"][0]
                 plan[self.hub].append([number, self.hub, "tcp", target, PORT, {}])
                 source = f"{self._name}/{_role('out', index)}-{node}"
                 plan[source] = [[number + 1, source, "tcp", hub, PORT, {}]]
@@ -200,6 +303,7 @@ class Canary:
         results = self._fleet.sweep(plan, self._fleet.number(), PROBE_SECONDS, 1)
         errors = [result for result in results.values() if result[1] == "error"]
         if errors:
+            self.broken = True
             raise ClusterError(f"a canary could not be asked: {errors[0][2]}")
         shown = [bool(result[4]) is not self._cut for result in results.values()]
         self._some = self._some or any(shown)

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 
 from harness.clusters.kube import nodes
 from harness.clusters.kube.addresses import Addresses
 from harness.clusters.kube.api import Api, ApiError
+from harness.clusters.kube.canary import Canary
 from harness.clusters.kube.claims import probed_nodes, wanted
 from harness.clusters.kube.cni import Cni, Kind
 from harness.clusters.kube.enforcement import Enforcement
 from harness.clusters.kube.extra_labels import for_scenario
+from harness.clusters.kube.fleet import Fleet
+from harness.clusters.kube.grounds import Grounds
 from harness.clusters.kube.manifests import PodOptions
 from harness.clusters.kube.meshes import labels_against
+from harness.clusters.kube.node_agents import NodeAgents
+from harness.clusters.kube.objects import Objects
 from harness.clusters.kube.pulling import read_secrets
 from harness.clusters.kube.world import KubeWorld
 from harness.engine.cluster import Claims, ClusterError, UnsupportedError
@@ -48,7 +54,11 @@ class KubeCluster:
         self._count = itertools.count(1)
         self._at_close: list[Callable[[], None]] = []
         self._worlds: list[KubeWorld] = []
+        self._left: list[str] = []
         self._enforcement = Enforcement()
+        self._grounds = Grounds(api)
+        self._lock = threading.Lock()
+        self._canaries: list[Canary] = []
         version = api.reach()
         self._nodes, tolerate = nodes.usable(api.get("/api/v1/nodes")["items"], self._options.template)
         secrets = read_secrets(api, self._options.pull_secrets)
@@ -84,7 +94,7 @@ class KubeCluster:
         for api_version, kind in sorted(kinds):
             self._served(api_version, kind)
         options = for_scenario(self._options, scenario, self._against_meshes)
-        name = f"netcheck-{run}-{next(self._count)}"
+        canary = self._canary_of(run, options)
         topology = scenario.topology
         letters = sorted({*DEFAULT_NODES, *topology.nodes})
         placed = {letter: self._nodes[index % len(self._nodes)] for index, letter in enumerate(letters)}
@@ -98,15 +108,15 @@ class KubeCluster:
             self._cni,
             addresses,
             options,
+            self._grounds,
+            canary,
             run,
-            name,
             kinds,
-            probed_nodes(scenario),
-            self._enforcement,
+            NodeAgents(f"netcheck-{run}-nodes-{next(self._count)}", probed_nodes(scenario)),
         )
         self._worlds.append(world)
         try:
-            world.reshape(topology)
+            world.build(topology)
         except BaseException:
             world.close()
             raise
@@ -125,8 +135,27 @@ class KubeCluster:
             text = f"{self.backend.spec} does not serve {kind} of {api_version}"
             raise UnsupportedError(text) from trouble
 
+    def _canary_of(self, run: str, options: PodOptions) -> Canary:
+        """The canaries of the run; new ones where those that were there cannot be used any more."""
+        with self._lock:
+            if not self._canaries or self._canaries[-1].broken:
+                objects = Objects(self._api, run, options, self._grounds)
+                name = f"netcheck-{run}-canaries"
+                if self._canaries:
+                    name += f"-{len(self._canaries) + 1}"
+                fleet = Fleet(self._api, run, options.agent)
+                self._canaries.append(
+                    Canary(self._api, objects, fleet, name, run, self._cni, self._enforcement)
+                )
+            return self._canaries[-1]
+
     def close(self) -> None:
-        """Let go of what the CNI driver holds open, then do what was asked for, the last first."""
+        """Remove what stood ready for further scenarios, then do what was asked for, the last first."""
+        for end in (*(canary.close for canary in self._canaries), self._grounds.close):
+            try:
+                end()
+            except ClusterError as trouble:
+                self._left.append(str(trouble))
         self._cni.close()
         while self._at_close:
             self._at_close.pop()()
@@ -134,7 +163,7 @@ class KubeCluster:
     @property
     def left_behind(self) -> tuple[str, ...]:
         """See `engine.cluster.Cluster`."""
-        return tuple(world.left_behind for world in self._worlds if world.left_behind)
+        return (*(world.left_behind for world in self._worlds if world.left_behind), *self._left)
 
 
 def _policy_kinds(scenario: Scenario) -> frozenset[Kind]:

@@ -84,6 +84,10 @@ class Fleet:
             self._streams[source] = stream
             self._broken.pop(source, None)
 
+    def has(self, source: str) -> bool:
+        """Whether there is a stream to it, broken or not."""
+        return source in self._streams
+
     def disconnect(self, pods: Iterable[str]) -> None:
         """Close streams of pods that go away."""
         for pod in pods:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from harness.clusters.resolve import node_place
 from harness.model.topology import Namespace, Pod
@@ -14,11 +13,11 @@ _ENFORCE = "pod-security.kubernetes.io/enforce"
 class NodeAgents:
     """One pod for each node that probes leave from, or whose listeners have to be proven alive.
 
-    They stand in the namespace of the canaries and listen on nothing: what listens on a node are the
+    They stand in a namespace of the run's own and listen on nothing: what listens on a node are the
     scenario's hostNetwork pods.
 
     Args:
-        namespace: The canaries' namespace.
+        namespace: What it is called.
         letters: The nodes; none = no pods.
     """
 
@@ -31,14 +30,13 @@ class NodeAgents:
         """What probes call the node that each pod stands for, by the pod's id."""
         return {f"{self._namespace}/node-{letter}": node_place(letter) for letter in self._letters}
 
-    def allowed_in(self, namespace: Namespace) -> Namespace:
-        """The namespace, made so that pods with the host's network are admitted in it where they are needed.
+    @property
+    def namespaces(self) -> tuple[Namespace, ...]:
+        """The namespace that they need, which admits pods with the host's network; none without pods.
 
-        The namespace is the run's own; admission plugins other than PodSecurity may refuse all the same.
+        Admission plugins other than PodSecurity may refuse all the same.
         """
-        if not self._letters:
-            return namespace
-        return replace(namespace, labels={**namespace.labels, _ENFORCE: "privileged"})
+        return (Namespace(self._namespace, {_ENFORCE: "privileged"}),) if self._letters else ()
 
     def pods(self, nodes: Mapping[str, str]) -> dict[str, tuple[Pod, str]]:
         """The pods with the host name of the node of each, for nodes by letter."""

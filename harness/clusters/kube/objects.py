@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from harness.clusters.kube import manifests, meshes
-from harness.clusters.kube.api import Api, ApiError
+from harness.clusters.kube.api import Api
+from harness.clusters.kube.grounds import Ground, Grounds
 from harness.clusters.kube.manifests import RUN_LABEL, PodOptions
+from harness.clusters.kube.watching import await_gone, follow
 from harness.engine.cluster import ClusterError
 from harness.model.topology import Namespace, Pod, Service
 
 START_SECONDS = 120.0
 """How long pods may take to run, image included."""
-
-END_SECONDS = 120.0
-"""How long deleted namespaces and pods may take to go."""
 
 _HOPELESS = frozenset(
     {
@@ -31,7 +31,6 @@ _HOPELESS = frozenset(
     }
 )
 _NO_AGENT = "netcheck image build and image load make one that has; --agent inject sends the agent along"
-_BUILTIN = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
 
 Json = dict[str, Any]
 
@@ -39,41 +38,31 @@ Json = dict[str, Any]
 class Objects:
     """Objects of one world on one API server."""
 
-    def __init__(self, api: Api, run: str, options: PodOptions) -> None:
+    def __init__(self, api: Api, run: str, options: PodOptions, grounds: Grounds) -> None:
         self._api = api
         self._run = run
         self._options = options
-        self._own: set[str] = set()
+        self._grounds = grounds
+        self._own: dict[str, Ground] = {}
 
     @property
     def namespaces(self) -> frozenset[str]:
         """Namespaces that this world made."""
         return frozenset(self._own)
 
+    @property
+    def on_used_grounds(self) -> bool:
+        """Whether earlier worlds of the run stood in some of the namespaces."""
+        return any(item.used for item in self._own.values())
+
     def add_namespace(self, item: Namespace) -> None:
-        """Create a namespace.
+        """Have a namespace for this world alone.
 
         Raises:
             ClusterError: It exists and is not this run's.
         """
-        if item.name in _BUILTIN:
-            raise ClusterError(
-                f"namespace {item.name} belongs to the cluster; scenarios put nothing there",
-                "give the scenario's objects a namespace of their own",
-            )
-        try:
-            found = self._api.create(manifests.namespace(item, self._run))
-        except ApiError as trouble:
-            if trouble.reason != "AlreadyExists":
-                raise
-            found = self._api.get(f"/api/v1/namespaces/{item.name}")
-            if found["metadata"].get("labels", {}).get(RUN_LABEL) != self._run:
-                raise ClusterError(
-                    f"namespace {item.name} exists on the cluster and is not of this run",
-                    "choose another cluster, or remove it; if a run was killed: netcheck cleanup",
-                ) from trouble
-        self._own.add(item.name)
-        meshes.check_namespace(found)
+        self._own[item.name] = self._grounds.take(item, self._run)
+        meshes.check_namespace(self._own[item.name].found)
         self._api.apply(manifests.service_account(item.name, "default", self._run))
         for secret in self._options.secrets:
             self._api.apply(secret.manifest(item.name, {RUN_LABEL: self._run}))
@@ -86,6 +75,10 @@ class Objects:
         """Create a pod on a node; it need not run yet."""
         made = self._api.create(manifests.pod(item, self._run, node, self._options))
         meshes.check(made, manifests.CONTAINER, self._options.template.injected)
+
+    def add_pods(self, pods: Iterable[tuple[Pod, str]]) -> None:
+        """Create pods side by side, each on its node."""
+        self._api.together([partial(self.add_pod, pod, node) for pod, node in pods])
 
     def add_service(self, item: Service) -> tuple[str, ...]:
         """Create a service; returns its cluster addresses (none for a headless one)."""
@@ -132,83 +125,59 @@ class Objects:
         for namespace in namespaces:
             mine = {item for item in waiting if item.startswith(f"{namespace}/")}
             path = f"/api/v1/namespaces/{namespace}/pods"
-            self._follow(path, deadline, look, lambda mine=mine: not (mine & waiting))  # type: ignore[misc]
+            query = {"labelSelector": f"{RUN_LABEL}={self._run}"}
+            follow(self._api, path, deadline, look, lambda mine=mine: not (mine & waiting), query)  # type: ignore[misc]
         if waiting:
             first = sorted(waiting)[0]
             why = last.get(first, "nothing is known of it")
             raise ClusterError(f"pod {first} did not run within {START_SECONDS:.0f} s: {why}")
         return found
 
-    def await_gone(self, path: str, names: Iterable[str]) -> None:
-        """Wait until objects of a collection are gone.
-
-        Raises:
-            ClusterError: They are still there after a long time.
-        """
-        left = set(names)
-        if not left:
-            return
-        deadline = time.monotonic() + END_SECONDS
-        while left and time.monotonic() < deadline:
-            listed = self._api.get(path)
-            left &= {item["metadata"]["name"] for item in listed["items"]}
-            if not left:
-                return
-            version = listed["metadata"]["resourceVersion"]
-            try:
-                for event in self._api.watch(path, version, min(10.0, deadline - time.monotonic())):
-                    if event["type"] == "DELETED":
-                        left.discard(event["object"]["metadata"]["name"])
-                    if not left:
-                        return
-            except ApiError:
-                continue
-        raise ClusterError(f"{', '.join(sorted(left))} did not go within {END_SECONDS:.0f} s")
-
-    def _follow(
-        self, path: str, deadline: float, look: Callable[[Json], None], done: Callable[[], bool]
-    ) -> None:
-        """Look at every object of this run now and at each change, until it is enough."""
-        query = {"labelSelector": f"{RUN_LABEL}={self._run}"}
-        while not done() and time.monotonic() < deadline:
-            listed = self._api.get(path, **query)
-            for item in listed["items"]:
-                look(item)
-            if done():
-                return
-            version = listed["metadata"]["resourceVersion"]
-            try:
-                for event in self._api.watch(path, version, min(30.0, deadline - time.monotonic()), **query):
-                    if event["type"] == "ERROR":
-                        break
-                    look(event["object"])
-                    if done():
-                        return
-            except ApiError:
-                continue
-
     # -- removal ---------------------------------------------------------------------------------------
 
     def remove_pods(self, pods: Sequence[str]) -> None:
         """Delete pods and wait until they are gone."""
-        for pod in pods:
-            namespace, name = pod.split("/")
-            self._api.delete(f"/api/v1/namespaces/{namespace}/pods/{name}", grace=0)
+        self._api.together([partial(self._api.delete, _pod_path(pod), grace=0) for pod in pods])
         for namespace in sorted({pod.split("/")[0] for pod in pods}):
             names = [pod.split("/")[1] for pod in pods if pod.startswith(f"{namespace}/")]
-            self.await_gone(f"/api/v1/namespaces/{namespace}/pods", names)
+            await_gone(self._api, f"/api/v1/namespaces/{namespace}/pods", names)
 
-    def remove_everything(self) -> None:
-        """Delete the namespaces of this world, with all that is in them, and wait for it."""
-        names = sorted(self._own)
-        for name in names:
-            # Pods first and at once: a namespace would give each its grace period.
-            path = f"/api/v1/namespaces/{name}/pods"
-            for item in self._api.get(path)["items"]:
-                self._api.delete(f"{path}/{item['metadata']['name']}", grace=0)
-            self._api.delete(f"/api/v1/namespaces/{name}")
-        self.await_gone("/api/v1/namespaces", names)
+    def remove_everything(self, *, empty: bool) -> None:
+        """Empty the namespaces of this world and give them back.
+
+        Args:
+            empty: Nothing else of this run is in them, such as policies.
+
+        Raises:
+            ClusterError: Something could not be removed; the namespaces go with all that they hold.
+        """
+        grounds = list(self._own.values())
         self._own.clear()
+        done = False
+        try:
+            self._api.together([partial(self._empty, item.name) for item in grounds])
+            done = True
+        finally:
+            self._grounds.give_back(grounds, empty=empty and done)
+
+    def _empty(self, namespace: str) -> None:
+        """Delete what this run made in a namespace, and wait until it is gone."""
+        for plural in ("services", "pods", "serviceaccounts"):
+            path = f"/api/v1/namespaces/{namespace}/{plural}"
+            found = self._api.get(path, labelSelector=f"{RUN_LABEL}={self._run}")["items"]
+            going = [
+                item for item in found if plural != "serviceaccounts" or item["metadata"]["name"] != "default"
+            ]
+            for item in going:
+                # At once; but a pod in its node's network gives its ports back only when it has ended.
+                at_once = plural == "pods" and not item["spec"].get("hostNetwork")
+                self._api.delete(f"{path}/{item['metadata']['name']}", grace=0 if at_once else None)
+            await_gone(self._api, path, [item["metadata"]["name"] for item in going])
+
+
+def _pod_path(pod: str) -> str:
+    namespace, name = pod.split("/")
+    return f"/api/v1/namespaces/{namespace}/pods/{name}"
 
 
 def _last_words(container: Json) -> str:

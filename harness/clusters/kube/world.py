@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +12,9 @@ from harness.clusters.kube.addresses import Addresses
 from harness.clusters.kube.api import Api, ApiError
 from harness.clusters.kube.canary import Canary
 from harness.clusters.kube.cni import Cni, Kind, LabelChange, PodPlace
-from harness.clusters.kube.enforcement import Enforcement
 from harness.clusters.kube.fleet import Arrived, Fleet
 from harness.clusters.kube.flows import KubeFlows
+from harness.clusters.kube.grounds import Grounds
 from harness.clusters.kube.manifests import RUN_LABEL, PodOptions
 from harness.clusters.kube.node_agents import NodeAgents
 from harness.clusters.kube.objects import Objects
@@ -51,11 +52,11 @@ class KubeWorld:
         cni: Cni,
         addresses: Addresses,
         options: PodOptions,
+        grounds: Grounds,
+        canary: Canary,
         run: str,
-        name: str,
-        kinds: Iterable[Kind] = (),
-        probed: frozenset[str] = frozenset(),
-        enforcement: Enforcement | None = None,
+        kinds: Iterable[Kind],
+        agents: NodeAgents,
     ) -> None:
         self._api = api
         self._cni = cni
@@ -63,10 +64,11 @@ class KubeWorld:
         self._addresses = addresses
         # The cluster's DNS is no pod of ours: its service's address stands for both.
         addresses.pods[DNS_POD] = addresses.services[DNS_POD] = addresses.dns
-        self._objects = Objects(api, run, options)
+        self._objects = Objects(api, run, options, grounds)
         self._fleet = Fleet(api, run, options.agent)
-        self._canary = Canary(api, self._fleet, name, run, cni, kinds, enforcement)
-        self._agents = NodeAgents(name, probed)
+        self._canary = canary
+        self._kinds = frozenset(kinds)
+        self._agents = agents
         self._topology = Topology()
         self._policies: dict[PolicyRef, Policy] = {}
         self._began = time.monotonic()
@@ -76,6 +78,23 @@ class KubeWorld:
         self.build_seconds = 0.0
 
     # -- building --------------------------------------------------------------------------------------
+
+    def build(self, topology: Topology) -> None:
+        """Build the first topology, with canaries beside it.
+
+        Raises:
+            ClusterError: It cannot be built.
+        """
+        with ThreadPoolExecutor(1, thread_name_prefix="canaries") as beside:
+            standing = beside.submit(self._canary.stand, set(self._addresses.nodes.values()), self._kinds)
+            self.reshape(topology)
+            standing.result()
+        if self._objects.on_used_grounds:
+            # Policies that stood here before are deleted, but may be in force for a moment yet.
+            trouble = self.in_force().trouble
+            if trouble:
+                raise ClusterError(f"policies of an earlier scenario may still be in force: {trouble}")
+        self.build_seconds = time.monotonic() - self._began
 
     def reshape(self, topology: Topology) -> None:
         """See `engine.cluster.World`."""
@@ -106,8 +125,8 @@ class KubeWorld:
             self._objects.add_namespace(topology.namespaces[name])
         placed = {item: (pod, self._node(pod)) for item, pod in fresh.items()}
         if not self._built:
-            self._objects.add_namespace(self._agents.allowed_in(self._canary.namespace()))
-            placed.update(self._canary.pods(self._addresses.nodes))
+            for namespace_of_agents in self._agents.namespaces:
+                self._objects.add_namespace(namespace_of_agents)
             placed.update(self._agents.pods(self._addresses.nodes))
             self._built = True
         for namespace, account in sorted(
@@ -118,13 +137,10 @@ class KubeWorld:
         for service in topology.services.values():
             if service.id not in before.services and service.id != DNS_POD:
                 self._addresses.services[service.id] = self._objects.add_service(service)
-        for pod, node in placed.values():
-            self._objects.add_pod(pod, node)
+        self._objects.add_pods(placed.values())
         found = self._objects.await_pods(placed)
         self._addresses.pods.update({item: each for item, each in found.items() if item in fresh})
-        self._canary.settle({**self._canary.addresses, **found})
         self._fleet.connect(placed, self._agents.places)
-        self.build_seconds = self.build_seconds or time.monotonic() - self._began
 
     def _node(self, pod: Pod) -> str:
         letters = sorted(self._addresses.nodes)
@@ -190,33 +206,35 @@ class KubeWorld:
                 metadata["namespace"] = policy.namespace
             metadata["labels"] = {**(metadata.get("labels") or {}), RUN_LABEL: self._run}
             manifest["metadata"] = metadata
-            self._api.apply(manifest)
+            # Known before it is there: a request may arrive although its answer does not.
             self._policies[policy.ref] = policy
+            self._api.apply(manifest)
 
     def delete(self, policies: Sequence[PolicyRef]) -> None:
         """See `engine.cluster.World`."""
         self._changed = time.monotonic()
         for ref in policies:
-            policy = self._policies.pop(ref, None)
+            policy = self._policies.get(ref)
             if policy is not None:
                 resource = self._api.resource(policy.api_version, policy.kind)
                 self._api.delete(resource.path(policy.namespace, policy.name))
+                del self._policies[ref]
 
     def in_force(self) -> InForce:
         """The CNI's own signal where it has one, and the canaries on every node."""
-        marks = self._canary.turn()
+        turn = self._canary.turn()
         pods = {
             identity: self._place(identity)
             for identity, pod in self._topology.pods.items()
             if identity != DNS_POD and not pod.host_network
         }
-        signal = self._cni.settle(marks, {**pods, **self._canary.places()}, tuple(self._policies.values()))
+        places = {**pods, **self._canary.places()}
+        signal = self._cni.settle(turn.marks, places, tuple(self._policies.values()))
         if signal.trouble:
             return InForce(time.monotonic() - self._changed, signal.by, signal.trouble)
-        seen = self._canary.flip()
-        by = f"{signal.by}, {seen}" if signal.by else seen
-        enforced = self._canary.works is not False
-        return InForce(time.monotonic() - self._changed, by, self._canary.trouble, enforced)
+        sight = self._canary.flip(turn)
+        by = f"{signal.by}, {sight.by}" if signal.by else sight.by
+        return InForce(time.monotonic() - self._changed, by, sight.trouble, sight.enforced)
 
     # -- probing ---------------------------------------------------------------------------------------
 
@@ -293,6 +311,8 @@ class KubeWorld:
                 proofs.setdefault(proof, len(proofs))
         if not proofs:
             return {}
+        if any(proof.place == self._canary.hub for proof in proofs) and not self._fleet.has(self._canary.hub):
+            self._fleet.connect([self._canary.hub])
         plan: dict[str, list[list[Any]]] = {}
         for proof, index in proofs.items():
             plan.setdefault(proof.place, []).append(proof.spec(index))
@@ -320,12 +340,10 @@ class KubeWorld:
         try:
             # It may be starting anew; and when it is not, one wait is enough for all that there is to delete.
             self._api.reach(seconds=CLOSE_SECONDS)
-            for policy in reversed(self._policies.values()):  # a tier goes after what stands in it
-                if not policy.namespace:
-                    resource = self._api.resource(policy.api_version, policy.kind)
-                    self._api.delete(resource.path("", policy.name))
-            self._canary.remove()
-            self._objects.remove_everything()
+            try:
+                self.delete(list(reversed(self._policies)))  # a tier goes after what stands in it
+            finally:
+                self._objects.remove_everything(empty=not self._policies)
         except ClusterError as trouble:
             self.left_behind = str(trouble)
 
