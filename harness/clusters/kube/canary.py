@@ -25,6 +25,7 @@ from harness.clusters.kube.enforcement import Enforcement
 from harness.clusters.kube.fleet import Fleet
 from harness.clusters.kube.manifests import RUN_LABEL
 from harness.clusters.kube.objects import Objects
+from harness.clusters.results import KIND, TOKEN
 from harness.engine.cluster import ClusterError
 from harness.model.rules import Direction
 from harness.model.topology import Listener, Namespace, Pod
@@ -301,11 +302,14 @@ class Canary:
                 plan[source] = [[number + 1, source, "tcp", hub, PORT, {}]]
                 number += 2
         results = self._fleet.sweep(plan, self._fleet.number(), PROBE_SECONDS, 1)
-        errors = [result for result in results.values() if result[1] == "error"]
-        if errors:
+        if self._fleet.broken:
             self.broken = True
-            raise ClusterError(f"a canary could not be asked: {errors[0][2]}")
-        shown = [bool(result[4]) is not self._cut for result in results.values()]
+            pod, why = next(iter(self._fleet.broken.items()))
+            raise ClusterError(f"canary {pod} cannot be asked: {why}")
+        # One that was too busy to say anything has not been seen, neither cut nor whole.
+        if any(result[KIND] == "error" for result in results.values()):
+            return False
+        shown = [bool(result[TOKEN]) is not self._cut for result in results.values()]
         self._some = self._some or any(shown)
         return all(shown)
 

@@ -84,6 +84,11 @@ class Fleet:
             self._streams[source] = stream
             self._broken.pop(source, None)
 
+    @property
+    def broken(self) -> Mapping[str, str]:
+        """Why sources cannot be reached any more."""
+        return self._broken
+
     def has(self, source: str) -> bool:
         """Whether there is a stream to it, broken or not."""
         return source in self._streams
