@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
 from dataclasses import replace
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.dialects.connection import Connection, End, Ruling
+from harness.dialects.connection import Connection, Ruling
 from harness.dialects.kubernetes.compile import compile_policies
 from harness.dialects.kubernetes.types import NetworkPolicy, PodPeer, PolicyRule
 from harness.dialects.selectors import LabelSelector
 from harness.model.policy import Policy
 from harness.model.prediction import Answer
 from harness.model.probe import SourceKind
-from harness.model.rules import Action, Block, Direction, Match, Ports, Reach, Stage
+from harness.model.rules import Action, Direction, Stage
 from harness.model.topology import Family, Topology
 from harness.oracle.tiers import decide as evaluate
+from tests.unit.interpreter import Interpreter, own_node
 from tests.unit.kubernetes_worlds import (
     HERE,
     RULES,
@@ -79,12 +79,6 @@ def test_a_policy_without_rules_only_isolates(
         assert after.answer is before.answer
 
 
-def own_node(asked: Connection, topology: Topology) -> bool:
-    ends = (asked.source, asked.destination)
-    nodes = [end for end in ends if is_node(end, topology)]
-    return bool(nodes) and asked.source.node is not None and asked.source.node == asked.destination.node
-
-
 @given(st.data(), worlds(), policies(), DIRECTIONS)
 @laws
 def test_order_of_policies_and_rules_is_irrelevant(
@@ -136,78 +130,6 @@ def test_both_selectors_match_no_more_than_each_alone(
     if with_peer(PodPeer(pods, namespaces, HERE)) is Answer.ALLOW:
         assert with_peer(PodPeer(pods, every, HERE)) is Answer.ALLOW
         assert with_peer(PodPeer(every, namespaces, HERE)) is Answer.ALLOW
-
-
-# The interpreter below reads the stages as harness/model/rules.py describes them, with an address for
-# every pod and node, once with the rules on open points and once without.
-
-ADDRESSES = {
-    "m/a": "10.0.0.2 fd00:1::2",
-    "m/b": "10.0.1.2 fd00:2::2",
-    "n/a": "10.0.0.3 fd00:1::3",
-    "n/b": "10.0.1.3 fd00:2::3",
-    "a": "10.0.1.254 fd00:1::1",
-    "b": "172.18.0.2 fd00:3::1",
-}
-
-
-def is_node(end: End, topology: Topology) -> bool:
-    if end.kind is SourceKind.POD:
-        return topology.pods[end.name].host_network
-    return end.kind is SourceKind.NODE
-
-
-class Interpreter:
-    """Decides by stages alone."""
-
-    def __init__(self, topology: Topology, asked: Connection, *, open_rules: bool) -> None:
-        self.topology, self.asked, self.open_rules = topology, asked, open_rules
-
-    def decide(self, stages: Sequence[Stage], direction: Direction) -> Action:
-        subject = self.asked.subject(direction).name
-        for stage in stages:
-            if stage.direction is not direction:
-                continue
-            blocks = [block for block in stage.blocks if subject in block.subjects]
-            for block in blocks:
-                for rule in block.rules:
-                    skipped = rule.open_point is not None and not self.open_rules
-                    if not skipped and any(self.match(item, subject, direction) for item in rule.matches):
-                        return rule.action
-            if blocks:
-                return stage.default
-        return Action.ALLOW
-
-    def match(self, match: Match, subject: str, direction: Direction) -> bool:
-        if match.subjects is not None and subject not in match.subjects:
-            return False
-        if match.ports is not None and not any(self.port(item) for item in match.ports):
-            return False
-        peer = self.asked.peer(direction)
-        if match.any_peer:
-            return True
-        is_pod = peer.kind is SourceKind.POD and not is_node(peer, self.topology)
-        if is_pod and peer.name in (match.pods or ()):
-            return True
-        return any(self.block(item, peer, is_pod=is_pod) for item in match.blocks or ())
-
-    def port(self, ports: Ports) -> bool:
-        if ports.protocol is not self.asked.protocol:
-            return False
-        if ports.first is None or ports.last is None:
-            return True
-        return ports.first <= self.asked.port <= ports.last
-
-    def block(self, block: Block, peer: End, *, is_pod: bool) -> bool:
-        kind = Reach.OUTSIDE if peer.address else Reach.PODS if is_pod else Reach.NODES
-        if block.reach not in (kind, Reach.ANY):
-            return False
-        address = peer.address
-        if address is None:
-            name = peer.name if is_pod or peer.kind is SourceKind.NODE else (peer.node or "a")
-            v4, v6 = ADDRESSES[name].split()
-            address = ipaddress.ip_address(v4 if self.asked.family is Family.IPV4 else v6)
-        return address in block.network and not any(address in hole for hole in block.excepts)
 
 
 @given(worlds(), policies(), st.sampled_from(Family))
