@@ -13,7 +13,8 @@ from harness.cli.exits import CliError, ExitCode
 from harness.cli.kinds import Request, kind_name, kind_options, tell
 
 if TYPE_CHECKING:
-    from harness.clusters.kind.maker import Maker, Standing
+    from harness.clusters.kind.maker import Maker
+    from harness.clusters.kind.standing import Standing
 
 _NAME = click.argument("name", required=False, default="", metavar="[NAME]")
 

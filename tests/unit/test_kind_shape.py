@@ -12,9 +12,9 @@ import yaml
 from harness.clusters.kind import store
 from harness.clusters.kind.cni import Workload
 from harness.clusters.kind.config import MARK, SUBNETS, cluster_config
-from harness.clusters.kind.maker import Standing
 from harness.clusters.kind.ready import _nodes_ready, _rolled_out
 from harness.clusters.kind.shape import IpFamily, Shape, Wanted, cluster_name
+from harness.clusters.kind.standing import Standing
 from harness.clusters.kube.api import SpecError
 
 SHAPE = Shape("cilium", "1.19.8", "table", 3, "1.35.8", "", "ipv4", "")

@@ -4,57 +4,24 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from harness.clusters.kind import store
 from harness.clusters.kind.cni import Installer, Say, Site
 from harness.clusters.kind.commands import Docker, Kind
-from harness.clusters.kind.config import MARK, cluster_config, ip_family
+from harness.clusters.kind.config import cluster_config, ip_family
 from harness.clusters.kind.images import load_present
 from harness.clusters.kind.process import CommandError, Stop
 from harness.clusters.kind.ready import await_ready
 from harness.clusters.kind.shape import Shape, Wanted
+from harness.clusters.kind.standing import NOTE, Standing, are_ours, note
 from harness.clusters.kube.api import Api, ApiError, SpecError, load_configuration
 from harness.engine.cluster import ClusterError
 
-MADE_LABEL = "netcheck.dev/made"
-NOTE = "/api/v1/namespaces/kube-system/configmaps/netcheck"
-"""What a cluster knows of its own making; written last, so a cluster without it is half-made."""
-
 WAIT_SECONDS = 1800.0
 """How long to wait while another netcheck makes the cluster or takes it down."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A kind cluster that there is.
-
-    Attributes:
-        name: Its name.
-        nodes: Its nodes.
-        ours: netcheck made it.
-        running: All of its nodes run.
-        shape: What it was made of; None when it is half-made, not ours, or does not answer.
-        for_run: It was made for one run.
-        answers: Its API server answers.
-        finished: It was once made to the end, as far as this machine knows.
-    """
-
-    name: str
-    nodes: tuple[str, ...]
-    ours: bool
-    running: bool = True
-    shape: Shape | None = None
-    for_run: bool = False
-    answers: bool = False
-    finished: bool = False
-
-    @property
-    def half_made(self) -> bool:
-        """Whoever made it did not come to the end, so it is of no use to anybody."""
-        return self.ours and self.running and self.shape is None and (self.answers or not self.finished)
 
 
 class Maker:
@@ -92,18 +59,18 @@ class Maker:
         if not nodes:
             return None
         containers = [self.docker.inspect(node) for node in nodes]
-        ours = all(_is_marked(each) for each in containers)
+        ours = are_ours(containers)
         running = all(each.get("State", {}).get("Running") for each in containers)
         found = Standing(name, nodes, ours, running, finished=store.kubeconfig(name).exists())
         if not ours or not running:
             return found
         try:
-            note = self.api(name).get(NOTE)
+            found_note = self.api(name).get(NOTE)
         except ApiError as trouble:
             return replace(found, answers=trouble.status == 404)
         except CommandError:
             return found  # it has no kubeconfig yet
-        data = note.get("data") or {}
+        data = found_note.get("data") or {}
         return replace(found, shape=Shape.read(data), for_run=data.get("made-for") == "run", answers=True)
 
     def all_ours(self) -> list[Standing]:
@@ -151,25 +118,40 @@ class Maker:
             ClusterError: It cannot be made; nothing of it is left then.
         """
         use = store.Use(name)
+        state = {"alone": False}
+
+        def attempt() -> bool:
+            """Whether the cluster can be used, or can be made by us alone."""
+            if not use.shared():
+                return False
+            if self._reusable(name, wanted):
+                return True
+            # Whoever is refused here has no hold at all, so of two that try one succeeds.
+            state["alone"] = use.alone()
+            return state["alone"]
+
         try:
-            if self._try_reuse(use, name, wanted):
-                return use, False
             store.wait(
-                use.alone, WAIT_SECONDS, lambda: self._say(f"waiting for kind cluster {name}"), self._stop
+                attempt, WAIT_SECONDS, lambda: self._say(f"waiting for kind cluster {name}"), self._stop
             )
-            if self._try_reuse(use, name, wanted):
+            if state["alone"] and not self._reusable(name, wanted):
+                self._make(name, wanted, installer(), archives, for_run=for_run)
                 use.shared()
-                return use, False
-            self._make(name, wanted, installer(), archives, for_run=for_run)
+                return use, True
             use.shared()
-            return use, True
+            store.write_kubeconfig(name, self.kind.kubeconfig(name))
+            return use, False
         except BaseException:
             use.release()
             raise
 
-    def _try_reuse(self, use: store.Use, name: str, wanted: Wanted) -> bool:
-        if not use.shared():
-            return False
+    def _reusable(self, name: str, wanted: Wanted) -> bool:
+        """Whether a cluster of that name stands and has that shape; False when one has to be made.
+
+        Raises:
+            SpecError: It is somebody else's, or of another shape.
+            ClusterError: It is ours and does not answer.
+        """
         found = self.find(name)
         if found is None or found.half_made:
             return False
@@ -189,7 +171,6 @@ class Maker:
                 f"kind cluster {name} is of another shape: {'; '.join(differences)}",
                 f"choose another name: kind:NAME; or take it down: netcheck cluster down {name}",
             )
-        store.write_kubeconfig(name, self.kind.kubeconfig(name))
         return True
 
     def _make(
@@ -203,11 +184,8 @@ class Maker:
         config = cluster_config(wanted, own_network=installer.own_network)
         family = ip_family(config["networking"], wanted.config)
         installer.prepare(family, self._say)
-        if self.find(name) is not None:
-            self._say(
-                f"removing what is left of kind cluster {name}: whoever made it did not come to the end"
-            )
-            self.take_down(name)
+        if self._take_down_ours(name):
+            self._say(f"removed what was left of kind cluster {name}, which was never finished")
         store.forget(name)
         self._say(
             f"making kind cluster {name}: {len(config['nodes'])} nodes, network plugin {installer.name}"
@@ -223,7 +201,10 @@ class Maker:
             store.write_kubeconfig(name, text)
         except BaseException:
             self._say(f"removing kind cluster {name}: it could not be made to the end")
-            self.take_down(name)
+            try:
+                self._take_down_ours(name)
+            except ClusterError as trouble:
+                self._say(f"it may be left over: {trouble}; `netcheck cluster down {name}` removes it")
             raise
 
     def _create(self, name: str, wanted: Wanted, config: dict[str, Any], folder: Path) -> None:
@@ -302,7 +283,7 @@ class Maker:
             ip_family=family.value,
             config=wanted.config_digest(),
         )
-        api.create(_note(shape, for_run=for_run))
+        api.create(note(shape, for_run=for_run))
 
     # -- keeping and removing --------------------------------------------------------------------------
 
@@ -346,21 +327,16 @@ class Maker:
                     lines.append(f"kind cluster {found.name}")
         return lines
 
+    def _take_down_ours(self, name: str) -> bool:
+        """Remove a cluster unless somebody else has made one of that name meanwhile; was there one?"""
+        found = self.find(name)
+        if found is None or not found.ours:
+            return False
+        self.take_down(name)
+        return True
+
     def take_down(self, name: str) -> None:
         """Remove a cluster that is known to be ours, by whoever holds it alone."""
         with tempfile.TemporaryDirectory(prefix="netcheck-") as folder:
             self.kind.delete(name, kubeconfig=Path(folder) / "kubeconfig")
         store.forget(name)
-
-
-def _is_marked(container: dict[str, Any]) -> bool:
-    return any(mount.get("Destination") == MARK for mount in container.get("Mounts") or ())
-
-
-def _note(shape: Shape, *, for_run: bool) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": "netcheck", "namespace": "kube-system", "labels": {MADE_LABEL: "true"}},
-        "data": {"made-by": "netcheck", "made-for": "run" if for_run else "user", **shape.data()},
-    }
