@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from harness.dialects.renaming import RenameError, rename_policy
@@ -139,10 +139,11 @@ class RenamedWorld:
         inner = self._inner.start_flows(self._probes(probes), self._probes(established), timeout)
         return _RenamedFlows(inner, self._renaming)
 
-    def evidence(self, probe: Probe, timeout: float) -> tuple[str, ...]:
+    def evidence(self, probes: Sequence[Probe], timeout: float) -> Iterator[tuple[str, ...]]:
         """What the cluster says, and what the cell's namespaces are called in it."""
-        (renamed,) = self._probes([probe])
-        return (*self._inner.evidence(renamed, timeout), *self._names(probe))
+        said = self._inner.evidence(self._probes(probes), timeout)
+        for probe, lines in zip(probes, said, strict=True):
+            yield (*lines, *self._names(probe))
 
     def close(self) -> None:
         """See `engine.cluster.World`."""

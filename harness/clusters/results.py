@@ -16,6 +16,9 @@ TOKEN = 4
 LOOKUP = 6
 """Where the result of a `host` probe says what its name led to, the address last; empty without one."""
 
+LOCAL, REMOTE = 9, 10
+"""Where a result says from and to which address and port the probe went."""
+
 _KINDS = {kind.value: kind for kind in OutcomeKind}
 
 

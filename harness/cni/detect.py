@@ -10,6 +10,7 @@ from harness.clusters.kube.cni import Cni
 from harness.cni import features
 from harness.cni.calico import detect as calico
 from harness.cni.cilium import detect as cilium
+from harness.cni.kube_router.driver import KubeRouter
 from harness.cni.plain import Plain
 
 _DAEMONS = {
@@ -21,7 +22,7 @@ _DAEMONS = {
     "ovnkube-node": "ovn-kubernetes",
     "kube-network-policies": "kube-network-policies",
 }
-_DENIES = {"kube-router": "reject", "antrea": "drop", "kindnet": "drop", "kube-network-policies": "drop"}
+_DENIES = {"antrea": "drop", "kindnet": "drop", "kube-network-policies": "drop"}
 """How a denied packet ends (semantics.md 4 no. 21)."""
 
 _ADMIN = frozenset({"antrea", "ovn-kubernetes", "kube-network-policies"})
@@ -55,6 +56,8 @@ def _driver(api: Api, name: str, daemon: dict[str, Any]) -> Cni:
         return cilium.found(api, daemon["metadata"]["namespace"], version)
     if name == "calico":
         return calico.found(api, version)
+    if name == "kube-router":
+        return KubeRouter(api, version)
     served = features.served(api, "admin") if name in _ADMIN else frozenset()
     enforces = name != "kindnet" or int(_date(daemon)) >= _KINDNET_ENFORCES
     return Plain(name, version or _date(daemon).strip("0"), served, _DENIES.get(name, ""), enforces)

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from harness.clusters.kube.cni import CutManifest, Kind, LabelChange, Mark, PodPlace, Signal
+from harness.clusters.kube.cni import (
+    CutManifest,
+    Kind,
+    LabelChange,
+    Mark,
+    PodPlace,
+    Question,
+    Sent,
+    Signal,
+)
 from harness.model.policy import Policy
 
 
@@ -35,6 +44,15 @@ class Plain:
     ) -> Signal:
         """Nothing can be asked."""
         return Signal()
+
+    def evidence(
+        self,
+        questions: Sequence[Question],
+        send: Callable[[Sequence[int]], Mapping[int, Sent]],
+        deadline: float,
+    ) -> list[tuple[str, ...]]:
+        """Nothing can be asked."""
+        return [()] * len(questions)
 
     def close(self) -> None:
         """Nothing is held."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -129,8 +129,12 @@ class World(Protocol):
         """Probe `probes` again and again in the background; hold a connection open for `established`."""
         ...
 
-    def evidence(self, probe: Probe, timeout: float) -> tuple[str, ...]:
-        """Probe once more and say which rule decided, while the policies still stand."""
+    def evidence(self, probes: Sequence[Probe], timeout: float) -> Iterator[tuple[str, ...]]:
+        """Probe once more and say which rule decided, while the policies still stand.
+
+        Returns:
+            Lines for each probe, in order; what nobody asks for any more need not be gathered.
+        """
         ...
 
     def close(self) -> None:

@@ -325,12 +325,13 @@ class ScenarioRun:
             return results
         self._phase("evidence", step.name, len(failed), check=False)
         found = list(results)
-        for index in failed[:EVIDENCE_CELLS]:
+        chosen = failed[:EVIDENCE_CELLS]
+        lines = world.evidence(_probes(found[index].cell for index in chosen), EVIDENCE_TIMEOUT)
+        for index in chosen:
             if self._stop.is_set():
                 break
-            probe = found[index].cell.probe
             try:
-                found[index] = replace(found[index], evidence=world.evidence(probe, EVIDENCE_TIMEOUT))
+                found[index] = replace(found[index], evidence=next(lines))
             except ClusterError as trouble:
                 self._broken = trouble
                 break

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.engine.cluster import Claims, ClusterError, Flows, InForce
@@ -55,8 +55,8 @@ class FakeWorld:
     def start_flows(self, probes: Sequence[Probe], established: Sequence[Probe], timeout: float) -> Flows:
         raise ClusterError("the fake cluster has no flows")
 
-    def evidence(self, probe: Probe, timeout: float) -> tuple[str, ...]:
-        return (f"the table says so about {probe.id}",)
+    def evidence(self, probes: Sequence[Probe], timeout: float) -> Iterator[tuple[str, ...]]:
+        return iter([(f"the table says so about {probe.id}",) for probe in probes])
 
     def close(self) -> None:
         self.log.append("close")

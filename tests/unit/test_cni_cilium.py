@@ -35,13 +35,11 @@ def test_an_agent_without_policies(empty: str) -> None:
 
 
 def test_endpoints_of_an_agent() -> None:
-    text = "\n136 shop/other 81 ready\n"
-    assert list(driver._endpoints(text)) == []
-    rows = list(driver._endpoints("shop/other 81 ready\n/ 81 ready\nshop/api 80 waiting-to-regenerate\nx\n"))
-    assert rows == [
-        driver._Endpoint("shop/other", 81, "ready"),
-        driver._Endpoint("/", 81, "ready"),
-        driver._Endpoint("shop/api", 80, "waiting-to-regenerate"),
+    text = "shop/other 81 ready none\n/ 81 ready none\nshop/api 80 waiting-to-regenerate ingress\n\nx\n"
+    assert list(driver._endpoints(text)) == [
+        driver._Endpoint("shop/other", 81, "ready", "none"),
+        driver._Endpoint("/", 81, "ready", "none"),
+        driver._Endpoint("shop/api", 80, "waiting-to-regenerate", "ingress"),
     ]
 
 

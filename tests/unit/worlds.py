@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from harness.engine.cluster import Claims, FlowRecord, Flows, InForce, Sample
@@ -170,9 +170,10 @@ class ScriptedWorld:
         self._note("start_flows", len(probes), len(established))
         return ScriptedFlows(self.log, self.records)
 
-    def evidence(self, probe: Probe, timeout: float) -> tuple[str, ...]:
-        self._note("evidence", probe.id)
-        return ("a counter moved",)
+    def evidence(self, probes: Sequence[Probe], timeout: float) -> Iterator[tuple[str, ...]]:
+        for item in probes:
+            self._note("evidence", item.id)
+            yield ("a counter moved",)
 
     def close(self) -> None:
         self.log.append(("close",))

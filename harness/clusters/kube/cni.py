@@ -65,6 +65,35 @@ class Signal:
     trouble: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A probe about which evidence is wanted.
+
+    Attributes:
+        source: Id of the pod that sends it.
+        source_place: Where that runs.
+        destinations: The pods that it may reach, by id; none for addresses outside.
+    """
+
+    source: str
+    source_place: PodPlace
+    destinations: Mapping[str, PodPlace]
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Host names of the nodes that have a say: the source's first, then those of the destinations."""
+        places = (self.source_place, *self.destinations.values())
+        return tuple(dict.fromkeys(place.node for place in places))
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Addresses and ports of a probe that was sent once more, as `address:port`."""
+
+    local: str
+    remote: str
+
+
 class Cni(Protocol):
     """A network plugin, as it was found on a cluster.
 
@@ -106,6 +135,21 @@ class Cni(Protocol):
             marks: What came or went last.
             pods: The pods of the world, canaries included.
             policies: The policies that stand now; the API server took them, the plugin need not have.
+        """
+        ...
+
+    def evidence(
+        self,
+        questions: Sequence[Question],
+        send: Callable[[Sequence[int]], Mapping[int, Sent]],
+        deadline: float,
+    ) -> list[tuple[str, ...]]:
+        """What the plugin says of probes, in lines; they are sent once more while it is watched.
+
+        Args:
+            questions: What is asked.
+            send: Sends the probes with these indices at once.
+            deadline: When to stop, as `time.monotonic()` counts; what is left out says so.
         """
         ...
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from harness.clusters.kube.addresses import Addresses
 from harness.clusters.kube.api import Api, ApiError
 from harness.clusters.kube.canary import Canary
-from harness.clusters.kube.cni import Cni, Kind, LabelChange, PodPlace
+from harness.clusters.kube.cni import Cni, Kind, LabelChange, PodPlace, Question, Sent
 from harness.clusters.kube.fleet import Arrived, Fleet
 from harness.clusters.kube.flows import KubeFlows
 from harness.clusters.kube.grounds import Grounds
@@ -19,7 +20,7 @@ from harness.clusters.kube.manifests import RUN_LABEL, PodOptions
 from harness.clusters.kube.node_agents import NodeAgents
 from harness.clusters.kube.objects import Objects
 from harness.clusters.resolve import Proof, Resolved, Resolver, UnresolvedError
-from harness.clusters.results import KIND, LOOKUP, TOKEN, Outcomes, undecided
+from harness.clusters.results import KIND, LOCAL, LOOKUP, REMOTE, TOKEN, Outcomes, undecided
 from harness.engine.cluster import ClusterError, Flows, InForce
 from harness.model.builtin import CLUSTER_DOMAIN, DNS_POD, with_builtins
 from harness.model.outcome import Observation, Outcome, OutcomeKind
@@ -33,6 +34,8 @@ CONNECT_TIMEOUT = 2.0
 ATTEMPTS = 2
 AGAIN = 3
 PROOF_SECONDS = 3.0
+EVIDENCE_SECONDS = 20.0
+"""How long the CNI may be asked about all failed cells of a step together."""
 
 CLOSE_SECONDS = 120.0
 """How long the API server may be away when a world is to be removed."""
@@ -328,9 +331,34 @@ class KubeWorld:
         specs = [self._resolve(resolver, probe).spec for probe in (*probes, *established)]
         return KubeFlows(self._fleet, specs[: len(probes)], specs[len(probes) :], timeout)
 
-    def evidence(self, probe: Probe, timeout: float) -> tuple[str, ...]:
-        """What the CNI says of the probe, sent once more."""
-        return ()
+    def evidence(self, probes: Sequence[Probe], timeout: float) -> Iterator[tuple[str, ...]]:
+        """What the CNI says of the probes, sent once more while it is watched."""
+        resolver = Resolver(self._topology, self._addresses)
+        resolved: dict[int, Resolved] = {}
+        asked: list[int] = []
+        questions = []
+        for index, probe in enumerate(probes):
+            source = probe.source.name
+            with suppress(UnresolvedError, KeyError):
+                resolved[index] = self._resolve(resolver, probe)
+                places = {
+                    pod: self._place(pod) for pod in resolved[index].servers if pod in self._addresses.homes
+                }
+                questions.append(Question(source, self._place(source), places))
+                asked.append(index)
+
+        def send(wanted: Sequence[int]) -> dict[int, Sent]:
+            plan = _by_source(resolved, {asked[number] for number in wanted})
+            results = self._fleet.sweep(plan, self._fleet.number(), timeout, 1)
+            back = {index: number for number, index in enumerate(asked)}
+            return {back[index]: Sent(*(result[LOCAL], result[REMOTE])) for index, result in results.items()}
+
+        said: list[tuple[str, ...]] = [()] * len(probes)
+        if questions:
+            found = self._cni.evidence(questions, send, time.monotonic() + EVIDENCE_SECONDS)
+            for index, lines in zip(asked, found, strict=True):
+                said[index] = lines
+        yield from said
 
     # -- the end ---------------------------------------------------------------------------------------
 

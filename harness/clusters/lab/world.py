@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.clusters.lab import enforce, evidence, services
@@ -190,12 +190,13 @@ class LabWorld:
             self._processes, number, probes, established, timeout, self._topology, self._addressing
         )
 
-    def evidence(self, probe: Probe, timeout: float) -> tuple[str, ...]:
-        """Which counters move when the probe is sent once more."""
-        before = evidence.counters(self._processes, self._compiled)
-        self.sweep([probe], timeout)
-        after = evidence.counters(self._processes, self._compiled)
-        return evidence.moved(before, after)
+    def evidence(self, probes: Sequence[Probe], timeout: float) -> Iterator[tuple[str, ...]]:
+        """Which counters move when each probe is sent once more, by itself."""
+        for probe in probes:
+            before = evidence.counters(self._processes, self._compiled)
+            self.sweep([probe], timeout)
+            after = evidence.counters(self._processes, self._compiled)
+            yield evidence.moved(before, after)
 
     def close(self) -> None:
         """End the lab's processes; the kernel takes down the rest."""

@@ -6,17 +6,20 @@ import json
 import re
 import select
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from harness.clusters.kube.api import Api, ApiError
-from harness.clusters.kube.cni import CutManifest, Kind, LabelChange, Mark, PodPlace, Signal
+from harness.clusters.kube.cni import CutManifest, Kind, LabelChange, Mark, PodPlace, Question, Sent, Signal
 from harness.cni.agents import AgentError, Agents, RefusedError, Script
 from harness.cni.cilium.cuts import CUTS
+from harness.cni.cilium.flows import Flow
+from harness.cni.cilium.flows import read as read_flows
 from harness.engine.cluster import ClusterError
 from harness.model.policy import Policy
+from harness.source.render import printable
 
 IDENTITY_SECONDS = 90.0
 """How long a new identity may take; Cilium waits up to 30 s to batch label changes (semantics.md 3.3)."""
@@ -24,12 +27,16 @@ IDENTITY_SECONDS = 90.0
 REALISE_SECONDS = 60.0
 """How long an agent may take to take in a policy and have it realised by its endpoints."""
 
+RECORD_SECONDS = 3.0
+"""How long Hubble's records of a packet may take."""
+
 _LOOK = 0.2
 _ENDPOINTS = "/apis/cilium.io/v2/namespaces/{}/ciliumendpoints/{}"
 _NAMESPACE_LABEL = "io.cilium.k8s.namespace.labels."
 _ROWS = (
     '{range [*]}{.status.external-identifiers.k8s-namespace}/{.status.external-identifiers.k8s-pod-name}{" "}'
-    '{.status.policy.realized.policy-revision}{" "}{.status.state}{"\\n"}{end}'
+    '{.status.policy.realized.policy-revision}{" "}{.status.state}{" "}'
+    '{.status.policy.realized.policy-enabled}{"\\n"}{end}'
 )
 SCRIPT = Script(
     namespaces=("kube-system", "cilium"),
@@ -38,6 +45,7 @@ SCRIPT = Script(
     words={
         "policy": "cilium-dbg policy get -o json 2>/dev/null",
         "endpoints": f"cilium-dbg endpoint list -o jsonpath='{_ROWS}' 2>/dev/null",
+        "flows": "hubble observe --since 1m --last 5000 -t drop -t policy-verdict -t l7 -o json 2>/dev/null",
         "envoy": "command -v cilium-envoy-starter || command -v cilium-envoy",
         "sctp": "grep -q ^SCTP /proc/net/protocols",
         "ipcache": 'cilium-dbg bpf ipcache get "$1"',
@@ -169,7 +177,11 @@ class Cilium:
             if not missing:
                 break
             if time.monotonic() > deadline:
-                return f"the Cilium agent of {node} does not know of the last {missing[0].kind} change"
+                text = f"the Cilium agent of {node} does not know of the last {missing[0].kind} change"
+                stuck = [
+                    row for row in _endpoints(self._agents.ask(node, "endpoints")) if row.state != "ready"
+                ]
+                return text + (f"; its endpoint of {stuck[0].pod} is {stuck[0].state}" if stuck else "")
             _pause()
         while True:
             late = [
@@ -188,6 +200,66 @@ class Cilium:
                 )
             _pause()
 
+    # -- evidence --------------------------------------------------------------------------------------
+
+    def evidence(
+        self,
+        questions: Sequence[Question],
+        send: Callable[[Sequence[int]], Mapping[int, Sent]],
+        deadline: float,
+    ) -> list[tuple[str, ...]]:
+        """What Hubble recorded of the probe on the nodes of both sides, and how their endpoints stand."""
+        sent = send(range(len(questions)))
+        nodes = sorted({node for question in questions for node in question.nodes})
+        flows: dict[str, list[Flow]] = {}
+        rows: dict[str, dict[str, _Endpoint]] = {}
+        try:
+            for node in nodes:
+                rows[node] = {row.pod: row for row in _endpoints(self._agents.ask(node, "endpoints"))}
+        except (AgentError, RefusedError) as trouble:
+            return [(f"Cilium's agents could not be asked: {printable(str(trouble))}",)] * len(questions)
+        silent = self._recorded(flows, nodes, questions, sent, deadline)
+        found = []
+        for index, question in enumerate(questions):
+            lines = [
+                printable(f"Hubble on {node}: {flow.said} {flow.source} -> {flow.destination}")
+                for node in question.nodes
+                for flow in flows.get(node, ())
+                if index in sent and flow.of(sent[index])
+            ]
+            lines = list(dict.fromkeys(lines)) or [silent or "Hubble has no verdict on the probe"]
+            pods = {question.source: question.source_place, **question.destinations}
+            for pod, place in pods.items():
+                row = rows[place.node].get(pod)
+                if row is not None:
+                    text = f"policies enforced: {row.enforced}, revision {row.revision}, {row.state}"
+                    lines.append(printable(f"endpoint of {pod} on {place.node}: {text}"))
+            found.append(tuple(lines))
+        return found
+
+    def _recorded(
+        self,
+        flows: dict[str, list[Flow]],
+        nodes: Sequence[str],
+        questions: Sequence[Question],
+        sent: Mapping[int, Sent],
+        deadline: float,
+    ) -> str:
+        """Read Hubble's records until each probe is in them; why they cannot be read, or empty."""
+        deadline = min(deadline, time.monotonic() + RECORD_SECONDS)
+        while True:
+            try:
+                for node in nodes:
+                    flows[node] = list(read_flows(self._agents.ask(node, "flows")))
+            except (AgentError, RefusedError) as trouble:
+                return f"Hubble could not be asked: {printable(str(trouble))}"
+            known = [flow for found in flows.values() for flow in found]
+            if all(any(flow.of(one) for flow in known) for one in sent.values() if one.local):
+                return ""
+            if time.monotonic() > deadline:
+                return ""
+            _pause()
+
     def close(self) -> None:
         """Close the streams to the agents."""
         self._agents.close()
@@ -198,6 +270,7 @@ class _Endpoint:
     pod: str
     revision: int
     state: str
+    enforced: str = ""
 
 
 def _identity_labels(change: LabelChange) -> tuple[set[str], set[str]]:
@@ -246,8 +319,8 @@ def _policies(text: str) -> tuple[int, set[tuple[str, str, str]]]:
 def _endpoints(text: str) -> Iterator[_Endpoint]:
     for line in text.splitlines():
         words = line.split(" ")
-        if len(words) == 3 and words[1].isdigit():
-            yield _Endpoint(words[0], int(words[1]), words[2])
+        if len(words) == 4 and words[1].isdigit():
+            yield _Endpoint(words[0], int(words[1]), words[2], words[3])
 
 
 def _pause() -> None:
