@@ -39,6 +39,9 @@ FLIP_SECONDS = 60.0
 
 NOTHING_ENFORCED = "nothing: no policy is enforced here, a canary policy had no effect"
 PROBE_SECONDS = 0.4
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+"""The canaries' namespace shows at once where the run's pods would not pass."""
+
 NETWORK_POLICY: Kind = ("networking.k8s.io/v1", "NetworkPolicy")
 _DIRECTIONS = (("in", Direction.INGRESS), ("out", Direction.EGRESS))
 
@@ -153,7 +156,7 @@ class Canary:
     def _build(self, nodes: list[str], kinds: list[Kind]) -> None:
         fresh = {pod: at for pod, at in self._pods(nodes, kinds).items() if pod not in self._places}
         if not self._places:
-            self._objects.add_namespace(Namespace(self._name, {}))
+            self._objects.add_namespace(Namespace(self._name, RESTRICTED))
         self._objects.add_pods(fresh.values())
         addresses = self._objects.await_pods(fresh)
         self._fleet.connect(fresh)
