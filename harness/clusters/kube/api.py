@@ -167,10 +167,27 @@ class Api:
         return self._request("PATCH", path, query, manifest, "application/apply-patch+yaml")
 
     def create(self, manifest: Mapping[str, Any]) -> Json:
-        """Create an object; it must not exist."""
+        """Create an object; it must not exist.
+
+        One with the same labels is this one: its answer got lost, and the request was made again. Everything
+        that netcheck creates carries the label of its run.
+        """
         resource = self.resource(manifest["apiVersion"], manifest["kind"])
-        path = resource.path(manifest["metadata"].get("namespace", ""))
-        return self._request("POST", path, {"fieldManager": FIELD_MANAGER}, manifest)
+        metadata = manifest["metadata"]
+        path = resource.path(metadata.get("namespace", ""))
+        try:
+            return self._request("POST", path, {"fieldManager": FIELD_MANAGER}, manifest)
+        except ApiError as trouble:
+            if trouble.reason != "AlreadyExists" or not metadata.get("labels"):
+                raise
+            found = self.get(f"{path}/{metadata['name']}")
+            there = found["metadata"]
+            if (
+                "deletionTimestamp" in there
+                or not metadata["labels"].items() <= there.get("labels", {}).items()
+            ):
+                raise
+            return found
 
     def patch(self, path: str, change: Mapping[str, Any]) -> Json:
         """Merge a change into an object."""

@@ -139,8 +139,14 @@ def why_unreachable(trouble: BaseException) -> str:
     """The bottom of what urllib3 wraps, in words of a user."""
     from urllib3 import exceptions as http
 
-    while isinstance(trouble, http.MaxRetryError) and trouble.reason is not None:
-        trouble = trouble.reason
+    while True:
+        if isinstance(trouble, http.MaxRetryError) and trouble.reason is not None:
+            trouble = trouble.reason
+        elif getattr(trouble, "status", None) == 0 and trouble.__context__ is not None:
+            # The client's own exception, in place of what it met.
+            trouble = trouble.__context__
+        else:
+            break
     match trouble:
         case http.NameResolutionError():
             return "its name cannot be resolved"

@@ -185,7 +185,8 @@ class Fleet:
             raise StreamError(f"there is no stream to {pod}")
         try:
             return talk(stream)
-        except StreamError:
+        except StreamError as first:
+            trouble = first
             if stream.reconnect():
                 try:
                     return talk(stream)

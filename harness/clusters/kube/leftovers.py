@@ -124,7 +124,7 @@ def _cluster_wide(api: Api) -> Iterator[tuple[str, str]]:
     for group in api.get("/apis").get("groups", ()):
         base = f"/apis/{group['preferredVersion']['groupVersion']}"
         try:
-            listed = api.reach(path=base)
+            listed = api.reach(base)
         except ApiError:
             # An extension server that is down: it can neither list nor delete.
             continue
