@@ -1,0 +1,81 @@
+"""The rights that docs/clusters.md lists are enough, and each of them is needed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from harness.clusters.kube.api import Api
+from tests.cluster.accounts import account, changed, kubeconfig_of, written
+from tests.cluster.clusters import ROOT, Ran, probe_image
+from tests.cluster.test_runs import SHOP
+
+pytestmark = pytest.mark.cluster
+
+MORE = """
+scenario: $ns-more
+namespaces: {$ns: {labels: {team: shop}}}
+pods:
+  $ns/web: {labels: {app: web}, listen: [8080], serviceAccount: web, node: a}
+  $ns/cli: {labels: {app: cli}, node: b}
+services:
+  $ns/web: {selector: {app: web}, ports: [80:8080]}
+steps:
+  - name: deny
+    apply:
+      - apiVersion: networking.k8s.io/v1
+        kind: NetworkPolicy
+        metadata: {name: deny, namespace: $ns}
+        spec:
+          podSelector: {matchLabels: {app: web}}
+          ingress: [{from: [{podSelector: {matchLabels: {ok: "yes"}}}]}]
+    expect: [{from: $ns/cli, to: "$ns/web:8080", verdict: deny}]
+  - name: relabel
+    label: [{pod: $ns/cli, set: {ok: "yes"}}, {namespace: $ns, set: {seen: "yes"}}]
+    expect: [{from: $ns/cli, to: ["$ns/web:8080", "service:$ns/web:80"], verdict: allow}]
+  - name: gone
+    delete: [networkpolicy/$ns/deny]
+    restart: [$ns/web]
+    expect: [{from: $ns/cli, to: "$ns/web:8080", verdict: allow}]
+"""
+
+
+def documented() -> list[dict[str, Any]]:
+    """The rules of the ClusterRole in the documentation."""
+    text = (ROOT / "docs" / "clusters.md").read_text()
+    for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL):
+        for item in yaml.safe_load_all(block):
+            if isinstance(item, dict) and item.get("kind") == "ClusterRole":
+                return list(item["rules"])
+    raise AssertionError("docs/clusters.md has no ClusterRole")
+
+
+@pytest.mark.parametrize("text", [SHOP, MORE], ids=["shop", "more"])
+def test_the_documented_rights_are_enough(
+    text: str,
+    context: str,
+    kinds: dict[str, str],
+    tmp_path: Path,
+    write: Callable[..., Path],
+    start: Callable[..., Any],
+    api: Callable[[str], Api],
+    ns: str,
+) -> None:
+    with account(api(context), ns, documented()) as token:
+        config = written(changed(kubeconfig_of(context), user={"token": token}), tmp_path)
+        spec = f"kubeconfig:{config}"
+        with start(
+            "run", write(text), "--cluster", spec, NETCHECK_PROBE_IMAGE=probe_image(context)
+        ) as process:
+            ran: Ran = process.wait(400)
+        with start("cleanup", "--cluster", spec) as process:
+            cleaned: Ran = process.wait(120)
+    assert ran.code == (1 if kinds[context] == "basic" else 0), str(ran)
+    assert "error" not in ran.statuses(), str(ran)
+    assert ran.report["left_behind"] == []
+    assert cleaned.code == 0, str(cleaned)
