@@ -8,17 +8,20 @@ from typing import Any
 
 import pytest
 
+from harness.clusters.kube.bundle import Agent
 from harness.clusters.kube.fleet import RESTARTED, Fleet
 from harness.clusters.kube.streams import StreamError
+from probes.version import digest
 
 
-class Agent:
-    """A pipe whose agent does as the test says: `answers` gets each message and yields what comes back."""
+class Pipe:
+    """Leads to an agent that does as the test says: `answers` makes what comes back of each message."""
 
     def __init__(self, answers: Callable[[dict[str, Any]], list[dict[str, Any]]]) -> None:
         self._answers = answers
-        self._out = json.dumps({"op": "ready"}) + "\n"
+        self._out = json.dumps({"op": "ready", "agent": digest()}) + "\n"
         self._first = True
+        self.agent = Agent()
         self.alive = True
         self.heard: list[dict[str, Any]] = []
 
@@ -63,31 +66,31 @@ def _silent(message: dict[str, Any]) -> list[dict[str, Any]]:
     return []
 
 
-def _fleet(*agents: Agent | Exception) -> Fleet:
+def _fleet(*agents: Pipe | Exception) -> Fleet:
     left = list(agents)
 
-    def dial() -> Agent:
+    def dial() -> Pipe:
         found = left.pop(0)
         if isinstance(found, Exception):
             raise found
         return found
 
-    fleet = Fleet(None, "nonce")  # type: ignore[arg-type]
+    fleet = Fleet(None, "nonce", Agent())  # type: ignore[arg-type]
     fleet.join({"n/a": dial})
     return fleet
 
 
 def test_a_stream_that_breaks_is_opened_once_more_with_ports_of_its_own() -> None:
-    first, second = Agent(_silent), Agent(_well)
+    first, second = Pipe(_silent), Pipe(_well)
     fleet = _fleet(first, second)
     assert fleet.sweep(PLAN, 1, 1.0, 1) == {0: RESULT}
     assert [item["stream"] for item in (first.heard[0], second.heard[0])] == [0, 1]
     fleet.close()
 
 
-@pytest.mark.parametrize("again", [Agent(_silent), StreamError("the pod is gone")], ids=["silent", "refused"])
-def test_a_stream_that_breaks_for_good_makes_errors(again: Agent | Exception) -> None:
-    fleet = _fleet(Agent(_silent), again)
+@pytest.mark.parametrize("again", [Pipe(_silent), StreamError("the pod is gone")], ids=["silent", "refused"])
+def test_a_stream_that_breaks_for_good_makes_errors(again: Pipe | Exception) -> None:
+    fleet = _fleet(Pipe(_silent), again)
     for number in (1, 2):
         ((index, kind, detail, *_),) = fleet.sweep(PLAN, number, 1.0, 1).values()
         assert (index, kind) == (0, "error")
@@ -103,7 +106,7 @@ def test_receipts_of_another_listening_process_count_for_nothing() -> None:
     def answers(message: dict[str, Any]) -> list[dict[str, Any]]:
         return [{"op": "receipts", "id": message["id"], "counts": [], "life": next(lives), "lost": 0}]
 
-    fleet = _fleet(Agent(answers))
+    fleet = _fleet(Pipe(answers))
     assert fleet.receipts(["n/a"], 1).silent == {}
     assert fleet.receipts(["n/a"], 2).silent == {"n/a": RESTARTED}
     assert fleet.receipts(["n/a"], 3).silent == {}
@@ -116,6 +119,6 @@ def test_datagrams_that_found_no_room_are_told() -> None:
     def answers(message: dict[str, Any]) -> list[dict[str, Any]]:
         return [{"op": "receipts", "id": message["id"], "counts": [], "life": "a", "lost": next(lost)}]
 
-    fleet = _fleet(Agent(answers))
+    fleet = _fleet(Pipe(answers))
     assert [fleet.receipts(["n/a"], number).overflowed for number in (1, 2, 3)] == [set(), {"n/a"}, set()]
     fleet.close()
