@@ -13,13 +13,27 @@ from harness.cli import init as _init
 from harness.cli import lint as _lint
 from harness.cli import listing as _listing
 from harness.cli import machine as _machine
+from harness.cli import mutate as _mutate
 from harness.cli import predict as _predict
 from harness.cli import run as _run
 from harness.cli.app import cli
 
 __all__ = ["cli", "main"]
 
-_ = (_cluster, _coverage, _diff, _explain, _image, _init, _lint, _listing, _machine, _predict, _run)
+_ = (
+    _cluster,
+    _coverage,
+    _diff,
+    _explain,
+    _image,
+    _init,
+    _lint,
+    _listing,
+    _machine,
+    _mutate,
+    _predict,
+    _run,
+)
 """The modules whose import adds their commands to `cli`."""
 
 

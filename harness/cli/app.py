@@ -26,6 +26,7 @@ _ORDER = (
     "predict",
     "explain",
     "coverage",
+    "mutate",
     "list",
     "show",
     "diff",

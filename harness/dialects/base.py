@@ -90,3 +90,15 @@ class Dialect(Protocol):
     def parts(self, policy: Policy) -> Iterator[PolicyPart]:
         """Everything in a policy that a cell can exercise, by the names that traces use."""
         ...
+
+    def mistakes(
+        self, manifest: Mapping[str, Any], beside: Sequence[Mapping[str, Any]]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Small mistakes in a valid manifest, each valid too: what is changed, and the changed manifest.
+
+        Args:
+            manifest: It is not changed.
+            beside: The other policies in force, of every dialect: mistakes that mean nothing beside them are
+                left out.
+        """
+        ...

@@ -95,6 +95,12 @@ class Carried:
         """See `harness.dialects.base.Dialect.parts`; rules that are not read have none."""
         return iter(())
 
+    def mistakes(
+        self, manifest: Mapping[str, Any], beside: Sequence[Mapping[str, Any]]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """See `harness.dialects.base.Dialect.mistakes`; rules that are not read have none."""
+        return iter(())
+
 
 def _word(document: MappingNode, key: str) -> str:
     node = document.get(key)

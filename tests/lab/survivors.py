@@ -25,15 +25,18 @@ _TIERS = {
     "shop/default-deny policyTypes: not egress": _STACKED,
     "shop/allow-dns egress[0]: any port": _DNS_ONLY,
     "shop/allow-dns egress[0].to[0]: no podSelector": _DNS_ONLY,
+    "shop/allow-dns egress[0].to[0]: two alternatives of it": _DNS_ONLY,
     "shop/frontend egress[0]: any port": _LOCKED,
     "shop/orders podSelector: selects everybody": _LOCKED,
     "shop/orders ingress[0]: any port": _LOCKED,
     "shop/orders egress[0]: any peer": "only postgres has a port of the name `sql`",
     "shop/orders egress[0]: any port": _LOCKED,
     "shop/orders egress[0].to[0]: no podSelector": _LOCKED,
+    "shop/orders egress[0].to[0]: two alternatives of it": _LOCKED,
     "data/postgres podSelector: selects everybody": "only postgres has a port of the name `sql`",
     "data/postgres ingress[0]: any port": _LOCKED,
     "data/postgres ingress[0].from[0]: no podSelector": _LOCKED,
+    "data/postgres ingress[0].from[0]: two alternatives of it": _LOCKED,
 }
 
 _SURVIVORS: dict[str, dict[str, str]] = {
@@ -75,6 +78,7 @@ _SURVIVORS: dict[str, dict[str, str]] = {
     "api-policy-with-dns": {
         "production/api-dns egress[0]: any port": _DNS_ONLY,
         "production/api-dns egress[0].to[0]: no podSelector": _DNS_ONLY,
+        "production/api-dns egress[0].to[0]: two alternatives of it": _DNS_ONLY,
     },
     "shop-three-tiers": _TIERS,
     "shop-by-oracle": {

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from harness.author.mutants import Mutant, as_steps, mutants_of, with_mutant
 from harness.clusters.lab.cluster import LabCluster
 from harness.engine.run import run
 from harness.model.result import ScenarioResult
 from harness.model.scenario import Scenario
 from harness.model.verdict import Status
-from tests.lab.mutants import Mutant, as_steps, mutants_of, with_mutant
 from tests.lab.shipped import ready_scenarios
 from tests.lab.survivors import EQUIVALENT
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from harness.author.mutants import applied, mutants_of, name_of, with_mutant
+from harness.dialects.kubernetes.mistakes import mistakes
 from harness.scenario import load
-from tests.lab.mutants import applied, mistakes, mutants_of, name_of, with_mutant
 from tests.lab.shipped import ROOT
 
 LABELS = {"matchLabels": {"app": "web"}}
@@ -60,6 +61,33 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
             "egress[0]: removed",
             "egress[0]: any peer",
             "egress[0].to[0].ipBlock: no except 192.0.2.8/29",
+            "egress[0].to[0].ipBlock: 192.0.2.0/23 instead of 192.0.2.0/24",
+        ],
+    ),
+    "one peer and two": (
+        {
+            "podSelector": {},
+            "ingress": [
+                {"from": [{"namespaceSelector": {}, "podSelector": {}}]},
+                {"from": [{"namespaceSelector": {}}, {"podSelector": {}}]},
+            ],
+        },
+        [
+            "podSelector: selects nobody",
+            "policyTypes: not ingress",
+            "ingress: an empty rule added",
+            "ingress[0]: removed",
+            "ingress[0]: any peer",
+            "ingress[0].from[0]: no namespaceSelector",
+            "ingress[0].from[0]: no podSelector",
+            "ingress[0].from[0]: two alternatives of it",
+            "ingress[1]: removed",
+            "ingress[1]: any peer",
+            "ingress[1].from[0]: removed",
+            "ingress[1].from[0]: namespaceSelector becomes podSelector",
+            "ingress[1].from[0]: one with the next",
+            "ingress[1].from[1]: removed",
+            "ingress[1].from[1]: podSelector becomes namespaceSelector",
         ],
     ),
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.author.mutants import mutants_of, with_mutant
 from harness.model.prediction import Answer
 from harness.model.scenario import Cell, Scenario, Step
 from harness.model.verdict import Expected
@@ -16,7 +17,6 @@ from harness.oracle.predict import predict
 from harness.oracle.resolve import resolve
 from harness.scenario import load
 from harness.source.diagnostics import Severity
-from tests.lab.mutants import mutants_of, with_mutant
 from tests.lab.survivors import EQUIVALENT
 
 PROJECT = Path(__file__).resolve().parents[2]

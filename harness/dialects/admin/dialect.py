@@ -9,6 +9,7 @@ from harness.dialects.admin import advice as advisor
 from harness.dialects.admin import compile as compiler
 from harness.dialects.admin import evaluate as evaluator
 from harness.dialects.admin import material as collector
+from harness.dialects.admin import mistakes as mistaken
 from harness.dialects.admin import parse as parser
 from harness.dialects.admin import rename as renamer
 from harness.dialects.admin.versions import FORMS
@@ -60,3 +61,9 @@ class Admin:
         ports = FORMS[policy.api_version, policy.kind].ports
         for direction in (Direction.INGRESS, Direction.EGRESS):
             yield from of_rules(direction, policy.parsed.rules(direction), ports)
+
+    def mistakes(
+        self, manifest: Mapping[str, Any], beside: Sequence[Mapping[str, Any]]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """See `harness.dialects.base.Dialect.mistakes`."""
+        return mistaken.mistakes(manifest, beside)

@@ -9,6 +9,7 @@ from harness.dialects.kubernetes import advice as advisor
 from harness.dialects.kubernetes import compile as compiler
 from harness.dialects.kubernetes import evaluate as evaluator
 from harness.dialects.kubernetes import material as collector
+from harness.dialects.kubernetes import mistakes as mistaken
 from harness.dialects.kubernetes import parse as parser
 from harness.dialects.kubernetes import rename as renamer
 from harness.dialects.material import Material
@@ -64,3 +65,9 @@ class Kubernetes:
                 # Beside a rule that allows everything, nothing is denied by isolation.
                 yield PolicyPart(str(direction), policy.place)
             yield from of_rules(direction, rules)
+
+    def mistakes(
+        self, manifest: Mapping[str, Any], beside: Sequence[Mapping[str, Any]]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """See `harness.dialects.base.Dialect.mistakes`."""
+        return mistaken.mistakes(manifest)

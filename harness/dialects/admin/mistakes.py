@@ -1,4 +1,4 @@
-"""Small mistakes in admin policies, made on purpose; see `tests.lab.mutants`."""
+"""Small mistakes in admin policies, made on purpose; see `dialects.kubernetes.mistakes`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tests.lab.selector_mutants import Json, inverted, narrower, nobody, replaced, without
+from harness.dialects.mistaken_selectors import Json, inverted, narrower, nobody, replaced, without
 
 _SIDES = {"ingress": "from", "egress": "to"}
 _OTHER_PROTOCOL = {"tcp": "udp", "udp": "tcp", "sctp": "tcp"}

@@ -1,0 +1,137 @@
+"""Would the cells of a scenario notice a broken policy? Every small mistake is made and looked at.
+
+On paper the oracle answers for the network; observed, each mistake is enforced and probed. A mistake that no
+cell notices is a gap, unless nothing could notice it: then with and without it every connection that the
+policies can tell apart has the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from harness.author.guess import guess
+from harness.author.mutants import Mutant, as_steps, mutants_of, with_mutant
+from harness.author.pairs import probes
+from harness.dialects.registry import carried
+from harness.engine.cluster import Cluster
+from harness.engine.events import Event
+from harness.engine.run import run
+from harness.model.prediction import Answer
+from harness.model.scenario import Scenario, Step
+from harness.model.verdict import Expected, Status
+from harness.oracle import predict, resolve
+
+PER_WORLD = 16
+"""How many mistakes share one built world when they are observed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """What became of one mistake.
+
+    Attributes:
+        cell: Id of the first cell that notices it; empty when none does.
+        error: Why it could not be looked at; empty otherwise.
+        equivalent: No connection that the policies can tell apart has another answer.
+        witness: A probe that would notice it; empty where a cell does or nothing can.
+    """
+
+    scenario: Scenario
+    mutant: Mutant
+    cell: str = ""
+    error: str = ""
+    equivalent: bool = False
+    witness: str = ""
+
+
+def on_paper(scenario: Scenario) -> Iterator[Noticed]:
+    """Every mistake in the policies of a scenario, with the oracle in the place of the network."""
+    scenario = resolve(scenario)
+    if any(carried(step.policies) for step in scenario.steps):
+        return
+    for mutant in mutants_of(scenario):
+        cell = _first_wrong(with_mutant(scenario, mutant))
+        yield Noticed(scenario, mutant, cell) if cell else _survivor(scenario, mutant)
+
+
+def observed(
+    scenarios: Sequence[Scenario], cluster: Cluster, *, jobs: int, emit: Callable[[Event], None]
+) -> list[Noticed]:
+    """The same with real packets: each mistake is applied and every cell is probed.
+
+    Args:
+        scenarios: Those that the cluster lacks a feature for give nothing.
+        cluster: Where the mistakes are enforced.
+        jobs: How many worlds stand at the same time.
+        emit: Receives the events of the runs.
+    """
+    plan: dict[str, tuple[Scenario, tuple[Mutant, ...]]] = {}
+    changed: list[Scenario] = []
+    for scenario in map(resolve, scenarios):
+        if any(carried(step.policies) for step in scenario.steps):
+            continue
+        mutants = tuple(mutants_of(scenario))
+        size = PER_WORLD if len(scenario.steps) == 1 else 1
+        for start in range(0, len(mutants), size):
+            some = mutants[start : start + size]
+            made = as_steps(scenario, some) if size > 1 else with_mutant(scenario, some[0])
+            name = f"{scenario.name}-mistakes-{start + 1}"
+            plan[name] = (scenario, some)
+            changed.append(replace(made, name=name))
+    found: list[Noticed] = []
+    for result in run(changed, cluster, emit, jobs=jobs).scenarios:
+        scenario, some = plan[result.scenario.name]
+        if result.skipped:
+            continue
+        for number, mutant in enumerate(some, 1):
+            steps = (
+                result.steps[number : number + 1] if len(scenario.steps) == 1 else result.steps[mutant.step :]
+            )
+            cells = [cell for step in steps for cell in step.cells]
+            wrong = next((cell.id for cell in cells if cell.status is Status.FAILED), "")
+            unmeasured = next((cell.reason for cell in cells if cell.status is Status.ERROR), "")
+            if wrong:
+                found.append(Noticed(scenario, mutant, wrong))
+            elif result.error or unmeasured or not cells:
+                found.append(Noticed(scenario, mutant, error=result.error or unmeasured or "not measured"))
+            else:
+                found.append(_survivor(scenario, mutant))
+    return found
+
+
+def _first_wrong(scenario: Scenario) -> str:
+    """The first cell that would fail if the oracle were the network."""
+    for step in scenario.steps:
+        for cell in step.cells:
+            expected = cell.expectation.default
+            if expected is Expected.OBSERVE:
+                continue
+            answer = predict(step.topology, step.policies, cell.probe).verdict
+            wanted = Answer.ALLOW if expected is Expected.ALLOW else Answer.DENY
+            # What the specification leaves open passes, as on the least strict CNI.
+            if answer is not wanted and not (answer is Answer.UNDEFINED and wanted is Answer.ALLOW):
+                return cell.id
+    return ""
+
+
+def _survivor(scenario: Scenario, mutant: Mutant) -> Noticed:
+    """A mistake that no cell notices: a gap with a probe that would, or one that nothing can notice."""
+    mutated = with_mutant(scenario, mutant)
+    for step, broken in zip(scenario.steps, mutated.steps, strict=True):
+        if step.policies == broken.policies:
+            continue
+        witness = _witness(step, broken)
+        if witness:
+            return Noticed(scenario, mutant, witness=witness)
+    return Noticed(scenario, mutant, equivalent=True)
+
+
+def _witness(step: Step, broken: Step) -> str:
+    for world in (step.topology, guess((*step.policies, *broken.policies), step.topology)):
+        for probe in probes(world):
+            before = predict(world, step.policies, probe).verdict
+            after = predict(world, broken.policies, probe).verdict
+            if before is not after and Answer.UNDEFINED not in (before, after):
+                return probe.id
+    return ""
