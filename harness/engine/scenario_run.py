@@ -146,7 +146,7 @@ class ScenarioRun:
         began = time.monotonic()
         phases: dict[str, float] = {}
         self._phase("apply", step.name)
-        transition = step.transition
+        transition = step.transition.on(self._backend.names) if step.transition else None
         flowing = step.transition_cells()
         established = transition.cut if transition and transition.established else ()
         flows = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from harness.model.policy import Policy, PolicyRef
 from harness.model.probe import Probe
@@ -56,11 +56,20 @@ class Transition:
         cut: Flows that, once they first drop, must never pass again.
         established: `keep` or `cut`: what becomes of connections of the `cut` cells that were opened before
             the change; None = not looked at.
+        backends: The same by CNI name or personality, where it is not `established`.
     """
 
     steady: tuple[Cell, ...] = ()
     cut: tuple[Cell, ...] = ()
     established: str | None = None
+    backends: Mapping[str, str] = field(default_factory=dict)
+
+    def on(self, names: tuple[str, ...]) -> Transition:
+        """As it is meant for a backend that goes by `names`, the most particular first."""
+        for name in names:
+            if name in self.backends:
+                return replace(self, established=self.backends[name], backends={})
+        return self
 
 
 @dataclass(frozen=True, slots=True)

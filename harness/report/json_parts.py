@@ -336,6 +336,7 @@ def step_out(step: Step) -> Json:
             "steady": [cell_out(cell) for cell in transition.steady],
             "cut": [cell_out(cell) for cell in transition.cut],
             "established": transition.established,
+            "established_backends": dict(transition.backends),
         },
     }
 
@@ -363,5 +364,6 @@ def step_in(data: In) -> Step:
             tuple(cell_in(cell) for cell in transition["steady"]),
             tuple(cell_in(cell) for cell in transition["cut"]),
             transition["established"],
+            transition.get("established_backends", {}),
         ),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 from harness.model.probe import DnsQuery, HttpRequest, Probe, TargetKind
 from harness.model.topology import Protocol
@@ -12,6 +13,8 @@ from harness.scenario.located import Text
 from harness.scenario.schema import KnownSpec
 from harness.source import Place
 from harness.source.diagnostics import Problems, did_you_mean
+
+_Value = TypeVar("_Value")
 
 BACKENDS = (
     "antrea",
@@ -42,11 +45,19 @@ def expectation(
         for item in known
         if _known_backend(item, problems)
     )
-    if isinstance(verdict, Expected):
-        return Expectation(verdict, known=deviations)
-    default: Expected | None = None
+    default, backends = by_backend(verdict, place, problems)
+    return None if default is None else Expectation(default, backends, deviations)
+
+
+def by_backend(
+    given: _Value | Mapping[Text, _Value] | None, place: Place, problems: Problems, what: str = "the verdict"
+) -> tuple[_Value | None, dict[str, _Value]]:
+    """What an entry says for every backend (None when it was reported as missing), and for those it names."""
+    if not isinstance(given, Mapping):
+        return given, {}
+    default: _Value | None = None
     backends = {}
-    for name, value in verdict.items():
+    for name, value in given.items():
         if name == "default":
             default = value
         elif _backend(name, name, problems):
@@ -54,12 +65,11 @@ def expectation(
     if default is None:
         problems.error(
             "missing-default",
-            "the verdict has no `default`",
+            f"{what} has no `default`",
             place,
             help="add `default:` for the backends that are not named",
         )
-        return None
-    return Expectation(default, backends, deviations)
+    return default, backends
 
 
 def _backend(name: str, text: Text, problems: Problems) -> bool:

@@ -311,13 +311,20 @@ class AddSpec(Part):
     services: Services = Field({}, description="Services by `namespace/name`.")
 
 
+EstablishedForms = Annotated[
+    Annotated[Established, Tag("text")] | Annotated[dict[Name, Established], Tag("mapping")],
+    Discriminator(_verdict_form),
+]
+
+
 class TransitionSpec(Part):
     """What must hold while the step's changes are made."""
 
     steady: list[Flow] = Field([], description="Flows that must never break.")
     cut: list[Flow] = Field([], description="Flows that, once dropped, must never pass again.")
-    established: Established | None = Field(
-        None, description="What becomes of open connections of the `cut` flows."
+    established: EstablishedForms | None = Field(
+        None,
+        description="What becomes of open connections of the `cut` flows; per backend where they differ.",
     )
 
 

@@ -13,6 +13,7 @@ from harness.model.topology import METADATA_NAME, Family, Namespace
 from harness.model.verdict import Expectation, Expected
 from harness.scenario import names
 from harness.scenario.cells import Cells
+from harness.scenario.expectations import by_backend
 from harness.scenario.located import Text
 from harness.scenario.policies import Reader, after, deleted
 from harness.scenario.resolve import Names
@@ -241,4 +242,7 @@ class Steps:
             self.problems.error(
                 "bad-transition", "the transition has no flows", place, help="add `steady:` or `cut:`"
             )
-        return Transition(steady, cut, given.established)
+        at = given.place_of("established", place)
+        what = "`established` of a transition"
+        established, backends = by_backend(given.established, at, self.problems, what)
+        return Transition(steady, cut, established, backends)

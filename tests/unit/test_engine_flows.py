@@ -223,3 +223,9 @@ def test_laws_of_flows(record: FlowRecord) -> None:
             assert record.samples[-1].at >= MOMENTS.in_force
     # What never broke was never cut, and the other way round.
     assert {steady(record).status, cut(record)[0].status} != {Status.PASSED}
+
+
+def test_open_connections_per_backend() -> None:
+    kept = Transition(cut=(FLOW,), established="keep", backends={"cilium": "cut"})
+    assert kept.on(("cilium", "kubernetes")) == Transition(cut=(FLOW,), established="cut")
+    assert kept.on(("calico", "kubernetes")).established == "keep"

@@ -188,6 +188,11 @@ MISTAKES: list[tuple[str, str, str]] = [
     ("unknown-symbol", PODS + "expect:\n- port: 80\n  matrix: |\n    from\\to a/srv\n    b/cli allow\n", "allow"),
     ("unknown-verdict", PODS + cell(verdict="denied"), "denied"),
     ("unknown-verdict", PODS + cell(verdict="oracle"), "oracle"),
+    (
+        "missing-default",
+        PODS + step("transition: {cut: [{from: a/cli, to: 'a/srv:80'}], established: {cilium: cut}}"),
+        "{cilium: cut}",
+    ),
     ("unknown-word", PODS + step("transition: {cut: [{from: a/cli, to: 'a/srv:80'}], established: kept}"), "kept"),
     ("world-too-large", "scenario: s\npods:\n" + "".join(f"  a/p{n}: {{replicas: 100}}\n" for n in range(51)) + cell("a/p0-1:80", "a/p1-1"), "a/p50"),
     ("wrong-type", PODS + "expect: {from: a/cli}\n", "{from: a/cli}"),
