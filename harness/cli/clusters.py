@@ -105,10 +105,10 @@ class Opening:
             ClusterError: The machine cannot do it.
             KeyboardInterrupt: The user does not want to wait; nothing is left of the cluster then.
         """
-        if not self._started:
-            self._started = True
-            self._thread.start()
         with stop_on_signal() as interrupted:
+            if not self._started:
+                self._started = True
+                self._thread.start()
             while self._thread.is_alive():
                 self._thread.join(_LOOK)
                 if interrupted.is_set():

@@ -27,7 +27,9 @@ case "$1 $2" in
 "get nodes") test ! -e "$CLUSTERS/$(name "$@")" || sed "s/:.*//" "$CLUSTERS/$(name "$@")" ;;
 "get kubeconfig") echo "ERROR: failed to get cluster internal kubeconfig" >&2; exit 1 ;;
 "create cluster") . "$CREATE" ;;
-"delete cluster") rm -f "$CLUSTERS/$(name "$@")"; echo "$(name "$@")" >>"$DELETED" ;;
+"delete cluster")
+  if [ -e "$CLUSTERS-busy" ]; then rm "$CLUSTERS-busy"; echo "ERROR: no exit event" >&2; exit 1; fi
+  rm -f "$CLUSTERS/$(name "$@")"; echo "$(name "$@")" >>"$DELETED" ;;
 *) exit 64 ;;
 esac
 """
@@ -198,6 +200,13 @@ def test_inputs_are_checked_before_a_cluster_is_made(machine: Machine, tmp_path:
         machine.maker().obtain("shop", Wanted(nodes=1), nothing, [tmp_path / "images.tar"], for_run=True)
     with pytest.raises(ClusterError, match="nothing vouches for"):
         machine.maker().obtain("shop", Wanted(nodes=1), lambda: installer("antrea", Inputs()), for_run=True)
+    assert machine.names() == []
+
+
+def test_a_busy_engine_is_asked_again(machine: Machine, tmp_path: Path) -> None:
+    machine.put("shop", control_plane=container(marked=True))
+    (tmp_path / "clusters-busy").touch()
+    assert machine.maker().remove("shop")
     assert machine.names() == []
 
 

@@ -24,6 +24,10 @@ WAIT_SECONDS = 1800.0
 """How long to wait while another netcheck makes the cluster or takes it down."""
 
 
+DELETE_ATTEMPTS = 4
+"""How often the deletion of a cluster is tried."""
+
+
 class Maker:
     """Makes, finds and removes clusters with the programs of this machine.
 
@@ -337,6 +341,15 @@ class Maker:
 
     def take_down(self, name: str) -> None:
         """Remove a cluster that is known to be ours, by whoever holds it alone."""
+        from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
+
+        # A busy engine gives up on containers that do not end within its ten seconds, and succeeds later.
+        attempts = Retrying(
+            retry=retry_if_exception_type(CommandError),
+            stop=stop_after_attempt(DELETE_ATTEMPTS),
+            wait=wait_fixed(2),
+            reraise=True,
+        )
         with tempfile.TemporaryDirectory(prefix="netcheck-") as folder:
-            self.kind.delete(name, kubeconfig=Path(folder) / "kubeconfig")
+            attempts(self.kind.delete, name, kubeconfig=Path(folder) / "kubeconfig")
         store.forget(name)
