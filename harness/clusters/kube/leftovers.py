@@ -71,6 +71,8 @@ def cleanup(api: Api, *, run: str = "", everything: bool = False) -> Cleaned:
     for found in sorted(find(api).values(), key=lambda item: item.run):
         if run and found.run != run:
             continue
+        if found.alive is None:
+            found.youngest = max(found.youngest, _youngest_pod(api, found.namespaces))
         reason = "" if run or everything else _why_spared(found, now)
         if reason:
             spared.append((found.run, reason))
@@ -141,6 +143,16 @@ def _why_spared(found: Leftovers, now: datetime.datetime) -> str:
         minutes = max(0, round((now - found.youngest).total_seconds() / 60))
         return f"it may run on another machine; it last made something {minutes} min ago"
     return ""
+
+
+def _youngest_pod(api: Api, namespaces: list[str]) -> datetime.datetime:
+    """Scenarios of a run may share namespaces; but each makes its pods anew."""
+    made = [
+        _created(pod["metadata"]["creationTimestamp"])
+        for name in namespaces
+        for pod in api.get(f"/api/v1/namespaces/{name}/pods")["items"]
+    ]
+    return max(made, default=_LONG_AGO)
 
 
 def _created(text: str) -> datetime.datetime:
