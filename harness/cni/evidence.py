@@ -14,7 +14,7 @@ from harness.source.render import printable
 Told = Callable[[Question, str, Counters, Counters], Iterable[str]]
 """What the listings of a node, before and after, say of a probe."""
 
-NO_TIME = "what the network plugin counted: not looked at, there were too many cells"
+NO_TIME = "the network plugin was not asked about this cell: no time was left"
 
 
 def by_counters(

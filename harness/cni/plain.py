@@ -21,6 +21,7 @@ class Plain:
     """A plugin known by name and version only; see `clusters.kube.cni.Cni`."""
 
     cuts: Mapping[Kind, CutManifest] = {}
+    knows_labels = False
 
     def __init__(
         self,

@@ -31,6 +31,10 @@ from harness.model.rules import Direction
 from harness.model.topology import Listener, Namespace, Pod
 
 PORT = 8080
+POD_PORT, NAMESPACE_PORT = 8081, 8082
+"""Ports that a canary keeps open for the hub's newest label, and for the newest label of its namespace."""
+
+LABEL = "netcheck.dev/turn"
 FIRST_FLIP_SECONDS = 20.0
 """How long the first canary may take to flip before it is said that nothing enforces policies here."""
 
@@ -110,6 +114,7 @@ class Canary:
         self._counting = threading.Lock()
         self._cut = False
         self._some = False
+        self._labels = 0
         self._begun = 0
         self._seen = 0
         self._given_up = 0
@@ -156,7 +161,7 @@ class Canary:
     def _build(self, nodes: list[str], kinds: list[Kind]) -> None:
         fresh = {pod: at for pod, at in self._pods(nodes, kinds).items() if pod not in self._places}
         if not self._places:
-            self._objects.add_namespace(Namespace(self._name, RESTRICTED))
+            self._objects.add_namespace(Namespace(self._name, {**RESTRICTED, LABEL: str(self._labels)}))
         self._objects.add_pods(fresh.values())
         addresses = self._objects.await_pods(fresh)
         self._fleet.connect(fresh)
@@ -167,8 +172,9 @@ class Canary:
 
     def _pods(self, nodes: list[str], kinds: list[Kind]) -> dict[str, tuple[Pod, str]]:
         """The canaries' pods with the node of each."""
-        listen = (Listener(PORT),)
-        found = {self.hub: (Pod(self._name, "hub", {"role": "hub"}, listeners=listen), nodes[0])}
+        listen = (Listener(PORT), Listener(POD_PORT), Listener(NAMESPACE_PORT))
+        labels = {"role": "hub", LABEL: str(self._labels)}
+        found = {self.hub: (Pod(self._name, "hub", labels, listeners=listen), nodes[0])}
         for index in range(len(kinds)):
             for number, node in enumerate(nodes):
                 for role, _ in _DIRECTIONS:
@@ -179,8 +185,13 @@ class Canary:
 
     # -- turns -----------------------------------------------------------------------------------------
 
-    def turn(self) -> Turn:
+    def turn(self, *, labels: bool = False) -> Turn:
         """Cut or uncut the canaries after everything that the caller has changed.
+
+        Args:
+            labels: Among it are labels, or pods. Plugins watch pods and namespaces apart from policies, so
+                that a policy's canary proves nothing of them: the hub and its namespace get new labels too,
+                and what a cut canary leaves open it leaves open for these alone.
 
         Raises:
             ClusterError: The policies could not be written.
@@ -190,13 +201,25 @@ class Canary:
         with self._turning:
             if self.broken:
                 raise ClusterError("the canaries of the run cannot be used any more")
-            if self._begun >= needed:
+            if labels:
+                self._relabel()
+            elif self._begun >= needed:
                 return self._last
             # Before the last turn was seen, another would restore what never changed, and look like proof.
             if self._given_up < self._last.number and not self._await(self._last, FLIP_SECONDS):
                 return replace(self._last, number=needed)
             self._turn()
+            # Only a cut canary shows which labels are known.
+            if labels and not self._cut and self._await(self._last, FLIP_SECONDS):
+                self._turn()
             return self._last
+
+    def _relabel(self) -> None:
+        old, new = {LABEL: str(self._labels)}, {LABEL: str(self._labels + 1)}
+        namespace = f"/api/v1/namespaces/{self._name}"
+        self._objects.relabel(f"{namespace}/pods/hub", old, new)
+        self._objects.relabel(namespace, old, new)
+        self._labels += 1
 
     def _turn(self) -> None:
         with self._counting:
@@ -289,6 +312,8 @@ class Canary:
             for role, direction in _DIRECTIONS:
                 manifest = dict(write(self._name, f"canary-{role}", _role(role, index), direction))
                 manifest["metadata"] = {**manifest["metadata"], "labels": {RUN_LABEL: self._run}}
+                if kind == NETWORK_POLICY and direction is Direction.INGRESS:
+                    manifest["spec"] = {**manifest["spec"], "ingress": newest_labels(self._labels)}
                 found.append(manifest)
         return found
 
@@ -304,6 +329,12 @@ class Canary:
                 source = f"{self._name}/{_role('out', index)}-{node}"
                 plan[source] = [[number + 1, source, "tcp", hub, PORT, {}]]
                 number += 2
+        labels_from = number
+        for node in range(len(self._nodes)):
+            target = self._addresses[f"{self._name}/in-{node}"][0]
+            for port in (POD_PORT, NAMESPACE_PORT):
+                plan[self.hub].append([number, self.hub, "tcp", target, port, {}])
+                number += 1
         results = self._fleet.sweep(plan, self._fleet.number(), PROBE_SECONDS, 1)
         if self._fleet.broken:
             self.broken = True
@@ -312,9 +343,13 @@ class Canary:
         # One that was too busy to say anything has not been seen, neither cut nor whole.
         if any(result[KIND] == "error" for result in results.values()):
             return False
-        shown = [bool(result[TOKEN]) is not self._cut for result in results.values()]
+        shown = [
+            bool(result[TOKEN]) is not self._cut for index, result in results.items() if index < labels_from
+        ]
         self._some = self._some or any(shown)
-        return all(shown)
+        # Open for the newest labels, cut or not; shut for who still knows the old ones.
+        known = all(result[TOKEN] for index, result in results.items() if index >= labels_from)
+        return all(shown) and known
 
 
 def network_policy(namespace: str, name: str, role: str, direction: Direction) -> Mapping[str, Any]:
@@ -328,6 +363,15 @@ def network_policy(namespace: str, name: str, role: str, direction: Direction) -
             "policyTypes": [direction.value.capitalize()],
         },
     }
+
+
+def newest_labels(number: int) -> list[dict[str, Any]]:
+    """Ingress rules that let the hub in, as long as its labels and those of its namespace are the newest."""
+    selector = {"matchLabels": {LABEL: str(number)}}
+    return [
+        {"from": [{"podSelector": selector}], "ports": [{"port": POD_PORT}]},
+        {"from": [{"namespaceSelector": selector}], "ports": [{"port": NAMESPACE_PORT}]},
+    ]
 
 
 def _role(direction: str, index: int) -> str:

@@ -104,6 +104,7 @@ class Cni(Protocol):
         denies: How denied packets end: `drop`, `reject`, or empty when unknown.
         enforces: Whether it is known to enforce policies as it is set up here; else a canary without effect
             means that nothing is enforced.
+        knows_labels: `relabelled` waits until it knows labels; else a canary with new labels has to do.
         cuts: For each policy kind beyond NetworkPolicy, how a canary policy of that kind is written.
     """
 
@@ -113,6 +114,7 @@ class Cni(Protocol):
     denies: str
     enforces: bool
     cuts: Mapping[Kind, CutManifest]
+    knows_labels: bool
 
     def relabelled(self, changes: Mapping[str, LabelChange], nodes: Sequence[str]) -> None:
         """Wait until the plugin knows new labels of pods; plugins that cannot say return at once.

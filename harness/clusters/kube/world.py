@@ -78,6 +78,7 @@ class KubeWorld:
         self._changed = 0.0
         self._spread = 0
         self._built = False
+        self._reshaped = False
         self.build_seconds = 0.0
 
     # -- building --------------------------------------------------------------------------------------
@@ -103,6 +104,7 @@ class KubeWorld:
         """See `engine.cluster.World`."""
         topology = with_builtins(topology)
         before, self._topology = self._topology, topology
+        self._reshaped = self._built
         self._changed = time.monotonic()
         self._relabel(before, topology)
         gone = [item for item in before.pods if item not in topology.pods and item != DNS_POD]
@@ -225,7 +227,8 @@ class KubeWorld:
 
     def in_force(self) -> InForce:
         """The CNI's own signal where it has one, and the canaries on every node."""
-        turn = self._canary.turn()
+        turn = self._canary.turn(labels=self._reshaped and not self._cni.knows_labels)
+        self._reshaped = False
         pods = {
             identity: self._place(identity)
             for identity, pod in self._topology.pods.items()

@@ -60,6 +60,7 @@ class Cilium:
     """See `clusters.kube.cni.Cni`."""
 
     name = "cilium"
+    knows_labels = True
     cuts: Mapping[Kind, CutManifest] = CUTS
 
     def __init__(
