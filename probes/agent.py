@@ -17,7 +17,7 @@ import sys
 import time
 from typing import Any
 
-from probes import wire
+from probes import ways, wire
 from probes.client import Prober, raise_open_files
 from probes.desk import Desk
 from probes.server import Server
@@ -172,6 +172,8 @@ class Probe:
                 self._pipes.send(self._receipts(message))
             elif message["op"] == "await":
                 self._pipes.send(self._await(float(message["seconds"])))
+            elif message["op"] == "ways":
+                self._pipes.send(_learn(message["ways"]))
             else:
                 if message["op"] == "hello":
                     self._stream = int(message.get("stream", 0))
@@ -203,8 +205,19 @@ class Probe:
         return answer
 
 
+def _learn(found: list[list[str]]) -> dict[str, Any]:
+    try:
+        ways.add_ways(found)
+    except OSError as trouble:
+        return {"op": "failed", "why": str(trouble.strerror or trouble)}
+    return {"op": "ways"}
+
+
 def main(arguments: list[str]) -> int:
-    """`serve IDENTITY PORTS`, `probe IDENTITY` or `digest`; PORTS is JSON, such as `[[8080, "TCP"]]`."""
+    """`serve IDENTITY PORTS [ADDRESSES]`, `probe IDENTITY` or `digest`.
+
+    PORTS is JSON, such as `[[8080, "TCP"]]`; so is ADDRESSES, a list of what an external is given first.
+    """
     if sys.version_info < OLDEST:
         sys.exit(f"the agent needs python3 from 3.9 on, this is {sys.version.split()[0]}")
     if arguments == ["digest"]:
@@ -217,6 +230,8 @@ def main(arguments: list[str]) -> int:
             signal.signal(number, lambda *_: os._exit(0))
         raise_open_files()
         try:
+            for address in json.loads(rest[1]) if len(rest) > 1 else ():
+                ways.add_address(address)
             serve = Serve(identity, [(int(port), str(protocol)) for port, protocol in json.loads(rest[0])])
         except OSError as trouble:
             # One line: it becomes the container's termination message, and so a user's.

@@ -49,6 +49,10 @@ class RenamedCluster:
         backend = inner.backend
         self.backend = replace(backend, versions={**backend.versions, NAMESPACE_PREFIX: prefix})
 
+    def prepare(self, scenarios: Sequence[Scenario], run: str) -> None:
+        """What is outside keeps its names."""
+        self._inner.prepare(scenarios, run)
+
     def claims(self, scenario: Scenario) -> Claims:
         """What the scenario needs under its other names."""
         try:

@@ -173,6 +173,10 @@ class Cluster(Protocol):
         """What could not be removed, and why; to be asked after `close`."""
         ...
 
+    def prepare(self, scenarios: Sequence[Scenario], run: str) -> None:
+        """Learn what the run will open, before anything else; `open` tells what of it cannot be had."""
+        ...
+
     def claims(self, scenario: Scenario) -> Claims:
         """What the scenario must have for itself; the engine opens no two worlds whose claims collide."""
         ...

@@ -78,6 +78,7 @@ def run(
     done: dict[int, ScenarioResult] = {}
     told = False
     jobs = max(1, jobs)
+    cluster.prepare(scenarios, identity)
     pending = {index: cluster.claims(scenario) for index, scenario in enumerate(scenarios)}
     with ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="scenario") as pool:
         running: dict[Future[ScenarioResult | None], tuple[int, Claims]] = {}

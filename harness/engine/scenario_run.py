@@ -74,6 +74,9 @@ class ScenarioRun:
         ]
         if missing:
             skipped = f"{self._backend.spec} lacks the feature {', '.join(missing)}"
+            lacks = self._backend.lacks
+            advice = {lacks[item] for item in plan.needs(self._scenario) if item in lacks}
+            skipped = "; ".join((skipped, *sorted(advice)))
         else:
             try:
                 self._in_world()

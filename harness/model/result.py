@@ -23,6 +23,7 @@ class Backend:
         names: What it goes by in `verdict:` maps, the most particular first: (`lab`, `generic`).
         versions: Kernel, nft, CNI, Kubernetes, …
         features: What it can do (`ipv6`, `external`, `sctp`, …).
+        lacks: What would give it a feature that it has not, by feature; not of every feature is it known.
         assumed: Those of the features that the user says it has, though none were found.
     """
 
@@ -31,6 +32,7 @@ class Backend:
     versions: Mapping[str, str] = field(default_factory=dict)
     features: frozenset[str] = frozenset()
     assumed: frozenset[str] = frozenset()
+    lacks: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

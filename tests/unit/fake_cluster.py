@@ -91,6 +91,9 @@ class FakeCluster:
         self._on_open = on_open
         self._lock = threading.Lock()
 
+    def prepare(self, scenarios: Sequence[Scenario], run: str) -> None:
+        self.prepared = (tuple(scenarios), run)
+
     def claims(self, scenario: Scenario) -> Claims:
         return Claims()
 

@@ -36,6 +36,16 @@ class Addresses:
         """Addresses of a node, by its letter."""
         return self.node_addresses[node]
 
+    def ways(self) -> dict[str, str]:
+        """Address of the node that leads to each address of a pod or node; a node leads to itself."""
+        found = {item: item for addresses in self.node_addresses.values() for item in addresses}
+        for pod, letter in self.homes.items():
+            for address in self.pods.get(pod, ()):
+                for node in self.node_addresses[letter]:
+                    if (":" in node) == (":" in address):
+                        found.setdefault(address, node)
+        return found
+
     def forget(self, pod: str) -> None:
         """A pod is gone."""
         self.pods.pop(pod, None)

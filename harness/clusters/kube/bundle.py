@@ -6,7 +6,7 @@ import base64
 import functools
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,10 +39,14 @@ def packed() -> str:
     return base64.b64encode(zlib.compress(json.dumps(modules).encode(), 9)).decode()
 
 
-def serve_command(identity: str, ports: list[list[int | str]]) -> list[str]:
-    """The first process of a pod: the whole agent travels in its arguments."""
+def serve_command(identity: str, ports: list[list[int | str]], addresses: Sequence[str] = ()) -> list[str]:
+    """The first process of a pod, or of an external that gets `addresses`.
+
+    The agent travels in its arguments.
+    """
     text = f"{_LOADER}\nstart(sys.argv[1], sys.argv[2:])"
-    return ["python3", "-c", text, packed(), "serve", identity, json.dumps(ports)]
+    own = [json.dumps(list(addresses))] if addresses else []
+    return ["python3", "-c", text, packed(), "serve", identity, json.dumps(ports), *own]
 
 
 def probe_command(identity: str) -> list[str]:
@@ -68,11 +72,14 @@ class Agent:
     inside: bool = False
     image: str = ""
 
-    def serve(self, identity: str, ports: list[list[int | str]]) -> list[str]:
-        """The first process of a pod; `ports` as in `[[8080, "TCP"]]`."""
+    def serve(
+        self, identity: str, ports: list[list[int | str]], addresses: Sequence[str] = ()
+    ) -> list[str]:
+        """The first process of a pod, or of an external that gets `addresses`; `ports` as in `[[8080, "TCP"]]`."""
         if self.inside:
-            return [*_IN_IMAGE, "serve", identity, json.dumps(ports)]
-        return serve_command(identity, ports)
+            own = [json.dumps(list(addresses))] if addresses else []
+            return [*_IN_IMAGE, "serve", identity, json.dumps(ports), *own]
+        return serve_command(identity, ports, addresses)
 
     def probe(self, identity: str) -> list[str]:
         """The process of an exec stream."""

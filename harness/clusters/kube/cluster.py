@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from harness.clusters.kube import nodes
@@ -15,6 +15,7 @@ from harness.clusters.kube.claims import probed_nodes, wanted
 from harness.clusters.kube.cni import Cni, Kind
 from harness.clusters.kube.enforcement import Enforcement
 from harness.clusters.kube.extra_labels import for_scenario
+from harness.clusters.kube.external_agents import ExternalAgents
 from harness.clusters.kube.fleet import Fleet
 from harness.clusters.kube.grounds import Grounds
 from harness.clusters.kube.manifests import PodOptions
@@ -22,8 +23,10 @@ from harness.clusters.kube.meshes import labels_against
 from harness.clusters.kube.node_agents import NodeAgents
 from harness.clusters.kube.objects import Objects
 from harness.clusters.kube.pulling import read_secrets
+from harness.clusters.kube.outside import Nothing, Outside
 from harness.clusters.kube.world import KubeWorld
 from harness.engine.cluster import Claims, ClusterError, UnsupportedError
+from harness.engine.plan import needs
 from harness.model.result import Backend
 from harness.model.scenario import Scenario
 from harness.model.topology import DEFAULT_NODES
@@ -52,6 +55,8 @@ class KubeCluster:
         self._api = api
         self._options = options or PodOptions()
         self._count = itertools.count(1)
+        self._outside: Outside = Nothing()
+        self._unprepared: ClusterError | None = None
         self._at_close: list[Callable[[], None]] = []
         self._worlds: list[KubeWorld] = []
         self._left: list[str] = []
@@ -83,6 +88,35 @@ class KubeCluster:
         alone = any(not policy.namespace for step in scenario.steps for policy in step.policies)
         return Claims(wanted(scenario), alone)
 
+    @property
+    def api(self) -> Api:
+        """Its API server."""
+        return self._api
+
+    @property
+    def node_addresses(self) -> dict[str, tuple[str, ...]]:
+        """Internal addresses of the nodes that are used, by name."""
+        return dict(self._nodes)
+
+    def furnish(self, outside: Outside) -> None:
+        """Say what is outside; before the run."""
+        self._outside = outside
+        features = self.backend.features | outside.features
+        lacks = {**self.backend.lacks}
+        for feature in ("external", "external-names"):
+            if feature not in features and outside.advice:
+                lacks[feature] = outside.advice
+        self.backend = replace(self.backend, features=features, lacks=lacks)
+
+    def prepare(self, scenarios: Sequence[Scenario], run: str) -> None:
+        """See `engine.cluster.Cluster`; what goes wrong is the trouble of those who need it."""
+        fit = [item for item in scenarios if needs(item).keys() <= self.backend.features]
+        self._unprepared = None
+        try:
+            self._outside.prepare(fit, run)
+        except ClusterError as trouble:
+            self._unprepared = trouble
+
     def open(self, scenario: Scenario, run: str) -> KubeWorld:
         """Build the scenario's world.
 
@@ -90,12 +124,15 @@ class KubeCluster:
             UnsupportedError: The cluster does not serve a kind of policy that the scenario has.
             ClusterError: It cannot be built.
         """
+        if self._unprepared is not None and scenario.topology.externals:
+            raise self._unprepared
         kinds = _policy_kinds(scenario)
         for api_version, kind in sorted(kinds):
             self._served(api_version, kind)
         options = for_scenario(self._options, scenario, self._against_meshes)
         canary = self._canary_of(run, options)
         topology = scenario.topology
+        number = next(self._count)
         letters = sorted({*DEFAULT_NODES, *topology.nodes})
         placed = {letter: self._nodes[index % len(self._nodes)] for index, letter in enumerate(letters)}
         addresses = Addresses(
@@ -112,7 +149,8 @@ class KubeCluster:
             canary,
             run,
             kinds,
-            NodeAgents(f"netcheck-{run}-nodes-{next(self._count)}", probed_nodes(scenario)),
+            NodeAgents(f"netcheck-{run}-nodes-{number}", probed_nodes(scenario)),
+            ExternalAgents(self._outside, f"netcheck-{run}-{number}", run),
         )
         self._worlds.append(world)
         try:
@@ -151,7 +189,7 @@ class KubeCluster:
 
     def close(self) -> None:
         """Remove what stood ready for further scenarios, then do what was asked for, the last first."""
-        for end in (*(canary.close for canary in self._canaries), self._grounds.close):
+        for end in (*(canary.close for canary in self._canaries), self._grounds.close, self._outside.close):
             try:
                 end()
             except ClusterError as trouble:

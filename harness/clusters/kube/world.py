@@ -13,6 +13,7 @@ from harness.clusters.kube.addresses import Addresses
 from harness.clusters.kube.api import Api, ApiError
 from harness.clusters.kube.canary import Canary
 from harness.clusters.kube.cni import Cni, Kind, LabelChange, PodPlace, Question, Sent
+from harness.clusters.kube.external_agents import ExternalAgents
 from harness.clusters.kube.fleet import Arrived, Fleet
 from harness.clusters.kube.flows import KubeFlows
 from harness.clusters.kube.grounds import Grounds
@@ -60,6 +61,7 @@ class KubeWorld:
         run: str,
         kinds: Iterable[Kind],
         agents: NodeAgents,
+        externals: ExternalAgents,
     ) -> None:
         self._api = api
         self._cni = cni
@@ -72,6 +74,7 @@ class KubeWorld:
         self._canary = canary
         self._kinds = frozenset(kinds)
         self._agents = agents
+        self._externals = externals
         self._topology = Topology()
         self._policies: dict[PolicyRef, Policy] = {}
         self._began = time.monotonic()
@@ -91,8 +94,13 @@ class KubeWorld:
         """
         with ThreadPoolExecutor(1, thread_name_prefix="canaries") as beside:
             standing = beside.submit(self._canary.stand, set(self._addresses.nodes.values()), self._kinds)
+            self._externals.begin(topology.externals)
             self.reshape(topology)
             standing.result()
+        if topology.externals:
+            self._need_hub()
+            self._externals.join(self._fleet, self._canary.hub, self._addresses.dns[0])
+            self._externals.learn(self._fleet, self._addresses.ways())
         if self._objects.on_used_grounds:
             # Policies that stood here before are deleted, but may be in force for a moment yet.
             trouble = self.in_force().trouble
@@ -146,6 +154,7 @@ class KubeWorld:
         found = self._objects.await_pods(placed)
         self._addresses.pods.update({item: each for item, each in found.items() if item in fresh})
         self._fleet.connect(placed, self._agents.places)
+        self._externals.learn(self._fleet, self._addresses.ways())
 
     def _node(self, pod: Pod) -> str:
         letters = sorted(self._addresses.nodes)
@@ -317,8 +326,8 @@ class KubeWorld:
                 proofs.setdefault(proof, len(proofs))
         if not proofs:
             return {}
-        if any(proof.place == self._canary.hub for proof in proofs) and not self._fleet.has(self._canary.hub):
-            self._fleet.connect([self._canary.hub])
+        if any(proof.place == self._canary.hub for proof in proofs):
+            self._need_hub()
         plan: dict[str, list[list[Any]]] = {}
         for proof, index in proofs.items():
             plan.setdefault(proof.place, []).append(proof.spec(index))
@@ -327,6 +336,10 @@ class KubeWorld:
         return {
             index: living.issuperset(resolved[index].proofs) for index in doubtful if resolved[index].proofs
         }
+
+    def _need_hub(self) -> None:
+        if not self._fleet.has(self._canary.hub):
+            self._fleet.connect([self._canary.hub])
 
     def start_flows(self, probes: Sequence[Probe], established: Sequence[Probe], timeout: float) -> Flows:
         """See `engine.cluster.World`."""
@@ -368,6 +381,10 @@ class KubeWorld:
     def close(self) -> None:
         """Delete what this world made; never raises."""
         self._fleet.close()
+        try:
+            self._externals.close()
+        except ClusterError as trouble:
+            self.left_behind = str(trouble)
         try:
             # It may be starting anew; and when it is not, one wait is enough for all that there is to delete.
             self._api.reach(seconds=CLOSE_SECONDS)

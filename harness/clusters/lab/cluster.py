@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 
 from harness.clusters.lab import kept
 from harness.clusters.lab.link import Processes, nft_program
@@ -62,6 +63,9 @@ class LabCluster:
             },
             features=FEATURES | ({"sctp"} if has_sctp() else frozenset()),
         )
+
+    def prepare(self, scenarios: Sequence[Scenario], run: str) -> None:
+        """Each lab makes its own outside."""
 
     def claims(self, scenario: Scenario) -> Claims:
         """Nothing: every world is a network of its own."""
