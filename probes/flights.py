@@ -223,6 +223,28 @@ class StreamFlight(Flight):
             prober.finish(self, "timeout")
 
 
+class ConnectFlight(StreamFlight):
+    """TCP to a server that is none of ours: whether it accepts; nothing is sent."""
+
+    __slots__ = ()
+
+    def ready(self, prober: Prober, events: int) -> None:
+        """Connected or refused."""
+        sock = self.sock
+        assert sock is not None
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self.fail(prober, code)
+            return
+        try:
+            sock.getpeername()
+        except OSError:
+            if events & ERR:
+                self.told_off(prober)
+            return
+        prober.finish(self, "connected")
+
+
 def read_echo(line: bytes, token: str) -> tuple[bool, str]:
     """Whether an echo answers `token`, and who sent it."""
     parts = line.split(b" ", 2)

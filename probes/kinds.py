@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from probes.flights import DatagramFlight, Flight, HttpFlight, IcmpFlight, StreamFlight
+from probes.flights import ConnectFlight, DatagramFlight, Flight, HttpFlight, IcmpFlight, StreamFlight
 from probes.lookups import DnsFlight, HostFlight
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _KINDS: dict[str, type[Flight]] = {
     "tcp": StreamFlight,
     "sctp": StreamFlight,
+    "connect": ConnectFlight,
     "http": HttpFlight,
     "udp": DatagramFlight,
     "icmp": IcmpFlight,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.cli.exits import CliError
 from harness.cli.kinds import Request, is_kind, kind_name, open_kind
+from harness.cli.outside import Wish, outside_of
 from harness.cli.signals import stop_on_signal
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Opening:
         pods: How pods are made on a Kubernetes cluster.
         request: The shape of a kind cluster.
         say: Takes lines of progress.
+        wish: What the user says of a Kubernetes cluster's outside.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Opening:
         pods: PodSettings,
         request: Request | None = None,
         say: Callable[[str], None] = lambda line: None,
+        wish: Wish | None = None,
     ) -> None:
         self._cluster: Cluster | None = None
         self._trouble: BaseException | None = None
@@ -86,12 +89,12 @@ class Opening:
                         furnish=furnish,
                     )
                 else:
-                    self._cluster = open_cluster(spec, keep=keep, pods=pods)
+                    self._cluster = open_cluster(spec, keep=keep, pods=pods, wish=wish)
             except BaseException as trouble:  # handed on by `wait`, in the caller's thread
                 self._trouble = trouble
 
         def furnish(kubeconfig: str) -> KubeCluster:
-            return _open_kube(spec, connect(f"kubeconfig:{kubeconfig}"), pods)
+            return _open_kube(spec, connect(f"kubeconfig:{kubeconfig}"), pods, wish or Wish())
 
         self._thread = threading.Thread(target=work, name="open-cluster")
         self._started = not is_kind(spec)
@@ -130,13 +133,14 @@ class Opening:
             self._cluster.close()
 
 
-def open_cluster(spec: str, *, keep: bool, pods: PodSettings) -> Cluster:
+def open_cluster(spec: str, *, keep: bool, pods: PodSettings, wish: Wish | None = None) -> Cluster:
     """The cluster that `spec` names.
 
     Args:
         spec: As on the command line.
         keep: Leave worlds standing after the run.
         pods: How pods are made on a Kubernetes cluster.
+        wish: What the user says of a Kubernetes cluster's outside.
 
     Raises:
         CliError: The spec cannot be understood.
@@ -144,7 +148,7 @@ def open_cluster(spec: str, *, keep: bool, pods: PodSettings) -> Cluster:
     """
     personality = parse_spec(spec)
     if personality is None:
-        return _open_kube(spec, connect(spec), pods)
+        return _open_kube(spec, connect(spec), pods, wish or Wish())
     from harness.clusters.lab.cluster import LabCluster
 
     return LabCluster(spec, personality, keep)
@@ -181,8 +185,10 @@ def _kind_api(name: str) -> Api:
     return maker.api(name)
 
 
-def _open_kube(spec: str, api: Api, pods: PodSettings) -> KubeCluster:
+def _open_kube(spec: str, api: Api, pods: PodSettings, wish: Wish) -> KubeCluster:
     from harness.clusters.kube.cluster import KubeCluster
     from harness.cni.detect import detect
 
-    return KubeCluster(spec, api, detect, pods.options())
+    cluster = KubeCluster(spec, api, detect, pods.options())
+    cluster.furnish(outside_of(cluster, wish))
+    return cluster

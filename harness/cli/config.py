@@ -18,6 +18,8 @@ KEYS: Final[Mapping[str, str]] = {
     "paths": _STRINGS,
     "cluster": "a string",
     "namespace-prefix": "a string",
+    "adopt": "true or false",
+    "external": _STRINGS,
     "assume": _STRINGS,
     "probe-image": "a string",
     "agent": '"auto", "inject" or "image"',

@@ -279,6 +279,7 @@ def clean_up_kind(spec: str, run: str, everything: bool) -> Cleaned:
     Raises:
         CliError: It cannot be done.
     """
+    from harness.cli.outside import clean_outside
     from harness.clusters.kind.maker import Maker
     from harness.clusters.kube.leftovers import Cleaned as Done
     from harness.clusters.kube.leftovers import cleanup
@@ -290,7 +291,9 @@ def clean_up_kind(spec: str, run: str, everything: bool) -> Cleaned:
         done = Done(maker.remove_leftovers(only), [])
         for found in maker.all_ours():
             if found.shape is not None and only in ("", found.name):
-                here = cleanup(maker.api(found.name), run=run, everything=everything)
+                api = maker.api(found.name)
+                here = cleanup(api, run=run, everything=everything)
+                here.removed.extend(clean_outside(api, run, [name for name, _ in here.spared]))
                 done.removed.extend(f"{line} in kind cluster {found.name}" for line in here.removed)
                 done.spared.extend(here.spared)
     except ClusterError as trouble:

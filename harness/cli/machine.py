@@ -83,12 +83,16 @@ def _clean_up_labs(cluster: str) -> list[str]:
 
 def _clean_up(cluster: str, run: str, everything: bool) -> Cleaned:
     from harness.cli.clusters import connect, parse_spec
+    from harness.cli.outside import clean_outside
     from harness.clusters.kube.leftovers import cleanup as end_worlds
     from harness.engine.cluster import ClusterError
 
     parse_spec(cluster)
     try:
-        return end_worlds(connect(cluster), run=run, everything=everything)
+        api = connect(cluster)
+        done = end_worlds(api, run=run, everything=everything)
+        done.removed.extend(clean_outside(api, run, [name for name, _ in done.spared]))
+        return done
     except ClusterError as trouble:
         raise CliError(str(trouble), trouble.advice, ExitCode.INCONCLUSIVE) from trouble
 

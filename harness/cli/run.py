@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from harness.cli import options
 from harness.cli.app import cli
 from harness.cli.exits import CliError, ExitCode, exit_code
 from harness.cli.kinds import Request, is_kind, kind_options, tell, typed_for_kind
+from harness.cli.outside import Wish, outside_options
 from harness.cli.pods import PodSettings, pod_options
 from harness.cli.prefix import check_prefix, namespace_prefix_option
 
@@ -42,6 +43,7 @@ DEFAULT_CLUSTER = "lab"
 )
 @namespace_prefix_option
 @kind_options(hidden=True)
+@outside_options
 @click.option(
     "--assume",
     multiple=True,
@@ -80,6 +82,8 @@ def run(
     cluster: str,
     namespace_prefix: str,
     request: Request,
+    adopt: bool,
+    external: dict[str, tuple[str, ...]],
     assume: tuple[str, ...],
     pods: PodSettings,
     k: str,
@@ -108,9 +112,10 @@ def run(
     files = _reports(report)
     chosen = options.chosen_paths(ctx, paths)
     shown: Warnings = "none" if quiet else "all" if verbose else "count"
-    opening = Opening(cluster, keep=keep, pods=pods, request=request, say=_silent if quiet else tell)
+    wish, say = Wish(adopt, external), _silent if quiet else tell
+    opening = Opening(cluster, keep=keep, pods=pods, request=request, say=say, wish=wish)
     try:
-        scenarios = _selected(chosen, k, tag, color, warnings=shown)
+        scenarios = _selected(chosen, k, tag, color, warnings=shown, externals=external)
         check_prefix(namespace_prefix, scenarios)
         how = _How(
             cluster,
@@ -159,7 +164,13 @@ def _write(reports: Sequence[Report], result: RunResult) -> None:
 
 
 def _selected(
-    paths: Sequence[Path], expression: str, tags: Sequence[str], color: str, *, warnings: Warnings
+    paths: Sequence[Path],
+    expression: str,
+    tags: Sequence[str],
+    color: str,
+    *,
+    warnings: Warnings,
+    externals: Mapping[str, tuple[str, ...]],
 ) -> tuple[Scenario, ...]:
     from harness.cli import reading
     from harness.cli.select import select
@@ -169,8 +180,9 @@ def _selected(
     if not chosen:
         raise reading.nothing_selected(expression, tags)
     from harness.oracle import resolve
+    from harness.scenario.externals import relocate
 
-    return tuple(resolve(item) for item in chosen)
+    return tuple(resolve(relocate(item, externals)) for item in chosen)
 
 
 @dataclass(frozen=True, slots=True)

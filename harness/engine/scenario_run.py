@@ -31,6 +31,9 @@ EVIDENCE_CELLS = 25
 EVIDENCE_TIMEOUT = 0.1
 """Seconds for the probe that moves a counter; it need not wait for an answer that will not come."""
 
+UNWITNESSED = "judged without a receipt: nothing of netcheck's runs at the destination"
+"""What a reader should know of a cell towards a real address outside."""
+
 DEADLINE = 30.0
 """Seconds in which differing sweeps must come to agree, unless the scenario says otherwise."""
 
@@ -356,7 +359,8 @@ def _probes(cells: Iterable[Cell]) -> tuple[Probe, ...]:
 
 
 def _notes(seen: Observation) -> tuple[str, ...]:
-    return (f"undefined by the specification: {seen.open_point}",) if seen.open_point else ()
+    found = (f"undefined by the specification: {seen.open_point}",) if seen.open_point else ()
+    return (*found, UNWITNESSED) if seen.unwitnessed else found
 
 
 __all__ = ["EVIDENCE_CELLS", "Expected", "InterruptedRunError", "ScenarioRun"]

@@ -64,6 +64,7 @@ class Observation:
         open_point: Why the specification leaves this verdict open; empty when it does not.
         source_address: Address and port that the last attempt left from.
         destination: Address and port that it was sent to.
+        unwitnessed: Nothing of netcheck's runs at the destination: no token, no receipts.
         split: How the pods behind a service differ in their answers; empty when they agree.
     """
 
@@ -77,3 +78,4 @@ class Observation:
     source_address: str = ""
     destination: str = ""
     split: str = ""
+    unwitnessed: bool = False

@@ -17,7 +17,7 @@ from harness.clusters.kind.config import MARK
 from harness.clusters.kind.pipe import ProgramPipe
 from harness.clusters.kind.process import CommandError
 from harness.clusters.kube.api import Api
-from harness.clusters.kube.bundle import probe_command, serve_command
+from harness.clusters.kube.bundle import Agent
 from harness.clusters.kube.manifests import RUN_LABEL
 from harness.clusters.kube.names import ClusterNames
 from harness.clusters.kube.outside import Dial, Externals, NoExternals
@@ -37,6 +37,7 @@ NAMES_SECONDS = 120.0
 
 _WIDTH = 8
 _SYSCTLS = ("net.ipv4.ip_unprivileged_port_start=0", "net.ipv4.ping_group_range=0 2147483647")
+_ROUTE = re.compile(r"^(\S+) via (\S+) ", re.M)
 _SAFE = re.compile(r"[^a-zA-Z0-9_.-]")
 
 
@@ -103,7 +104,7 @@ class KindOutside:
         api: The cluster's API server.
         docker: The container engine of its nodes.
         place: Its nodes.
-        image: Any image of the engine's with python3 from 3.9 on.
+        agent: As in the cluster's pods; its image must be the engine's too.
         ranges: Networks of the cluster's pods and services; no external may sit in them.
     """
 
@@ -111,12 +112,12 @@ class KindOutside:
     advice = ""
 
     def __init__(
-        self, api: Api, docker: Docker, place: Place, image: str, ranges: Sequence[str] = ()
+        self, api: Api, docker: Docker, place: Place, agent: Agent, ranges: Sequence[str] = ()
     ) -> None:
         self._api = api
         self._docker = docker
         self._place = place
-        self._image = image
+        self._agent = agent
         self._ranges = [ipaddress.ip_network(item, strict=False) for item in ranges]
         self._names: ClusterNames | None = None
         self._families = {":" in item for addresses in place.nodes.values() for item in addresses}
@@ -142,7 +143,7 @@ class KindOutside:
         known = dict(self._names.names)
         if any(known.get(name) != addresses for name, addresses in names.items()):
             self._names.put({**known, **names})
-        made = KindExternals(self._docker, self._place, self._image, world, run, self._names, names)
+        made = KindExternals(self._docker, self._place, self._agent, world, run, self._names, names)
         try:
             made.start(externals, self._usable)
         except BaseException:
@@ -190,7 +191,7 @@ class KindExternals:
         self,
         docker: Docker,
         place: Place,
-        image: str,
+        agent: Agent,
         world: str,
         run: str,
         dns: ClusterNames,
@@ -198,7 +199,7 @@ class KindExternals:
     ) -> None:
         self._docker = docker
         self._place = place
-        self._image = image
+        self._agent = agent
         self._world = world
         self._run = run
         self._routes: list[tuple[str, str]] = []
@@ -222,8 +223,9 @@ class KindExternals:
         return {name: functools.partial(self._dial, name) for name in self._containers}
 
     def _dial(self, name: str) -> ProgramPipe:
-        command = probe_command(external_place(name))
-        return ProgramPipe([self._docker.name, "exec", "--interactive", self._containers[name], *command])
+        command = self._agent.probe(external_place(name))
+        argv = [self._docker.name, "exec", "--interactive", self._containers[name], *command]
+        return ProgramPipe(argv, self._agent)
 
     def sources(self, external: str) -> Sequence[str]:
         """See `Externals`."""
@@ -261,14 +263,14 @@ class KindExternals:
         ]
         options += ["--pull", "never", "--entrypoint", ""]
         options += [part for item in _SYSCTLS for part in ("--sysctl", item)]
-        command = serve_command(external_place(external.name), ports, addresses)
+        command = self._agent.serve(external_place(external.name), ports, addresses)
         try:
-            self._docker.start(self._image, *options, command=command)
+            self._docker.start(self._agent.image, *options, command=command)
         except CommandError as trouble:
             raise ClusterError(
                 f"external {external.name} cannot be started: {trouble}",
-                f"its image {self._image} needs python3 and must be in the container engine of the nodes: "
-                f"{self._docker.name} pull {self._image}",
+                f"its image {self._agent.image} needs python3 and must be in the container engine of the nodes: "
+                f"{self._docker.name} pull {self._agent.image}",
             ) from trouble
         return _addresses(self._docker.inspect(container))
 
@@ -315,21 +317,31 @@ def _batch(docker: Docker, node: str, lines: Sequence[str], *, six: bool, force:
         docker.exec(node, "ip", *options, "-batch", "-", input=("\n".join(lines) + "\n").encode())
 
 
-def clean_up(docker: Docker, place: Place) -> list[str]:
-    """Remove containers and routes that killed runs left; one line for each.
+def clean_up(docker: Docker, place: Place, mine: Callable[[str], bool]) -> list[str]:
+    """Remove containers of runs for which `mine` holds, and routes that lead to no container any more.
+
+    Returns:
+        One line for each.
 
     Raises:
         CommandError: The engine cannot be asked.
     """
-    lines = []
-    left = docker.containers(f"label={RUN_LABEL}", f"label={CLUSTER_LABEL}={place.cluster}")
-    docker.remove(left)
-    lines += [f"container {name}" for name in left]
+    kept: set[str] = set()
+    gone = []
+    for name in docker.containers(f"label={RUN_LABEL}", f"label={CLUSTER_LABEL}={place.cluster}"):
+        container = docker.inspect(name)
+        if mine(str(container["Config"]["Labels"][RUN_LABEL])):
+            gone.append(name)
+        else:
+            kept |= set(_addresses(container))
+    docker.remove(gone)
+    lines = [f"container {name}" for name in gone]
     for node in place.nodes:
-        for family in ("-4", "-6"):
+        for six in (False, True):
+            family = "-6" if six else "-4"
             shown = docker.exec(node, "ip", family, "route", "show", "proto", ROUTE_PROTOCOL).stdout
-            routes = [line.split()[0] for line in shown.splitlines() if line.strip()]
-            if routes:
-                docker.exec(node, "ip", family, "route", "flush", "proto", ROUTE_PROTOCOL)
-            lines += [f"route to {route} on {node}" for route in routes]
+            routes = [match.groups() for match in _ROUTE.finditer(shown) if match[2] not in kept]
+            dead = [f"route del {to} via {via} proto {ROUTE_PROTOCOL}" for to, via in routes]
+            _batch(docker, node, dead, six=six)
+            lines += [f"route to {to} on {node}" for to, _ in routes]
     return lines

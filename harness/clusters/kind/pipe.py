@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 
 from harness.clusters.kind.process import CommandError
+from harness.clusters.kube.bundle import Agent
 
 WRITE_SECONDS = 30.0
 """How long an agent may leave unread what it was sent."""
@@ -23,12 +24,14 @@ class ProgramPipe:
 
     Args:
         argv: The program; there is no shell.
+        agent: How the agent came into the container.
 
     Raises:
         CommandError: It cannot be run.
     """
 
-    def __init__(self, argv: Sequence[str]) -> None:
+    def __init__(self, argv: Sequence[str], agent: Agent) -> None:
+        self.agent = agent
         try:
             self._process = subprocess.Popen(
                 list(argv),

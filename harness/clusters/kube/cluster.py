@@ -10,6 +10,7 @@ from dataclasses import replace
 from harness.clusters.kube import nodes
 from harness.clusters.kube.addresses import Addresses
 from harness.clusters.kube.api import Api, ApiError
+from harness.clusters.kube.bundle import Agent
 from harness.clusters.kube.canary import Canary
 from harness.clusters.kube.claims import probed_nodes, wanted
 from harness.clusters.kube.cni import Cni, Kind
@@ -65,7 +66,9 @@ class KubeCluster:
         self._lock = threading.Lock()
         self._canaries: list[Canary] = []
         version = api.reach()
-        self._nodes, tolerate = nodes.usable(api.get("/api/v1/nodes")["items"], self._options.template)
+        listed = api.get("/api/v1/nodes")["items"]
+        self._ranges = tuple(cidr for item in listed for cidr in item["spec"].get("podCIDRs") or ())
+        self._nodes, tolerate = nodes.usable(listed, self._options.template)
         secrets = read_secrets(api, self._options.pull_secrets)
         self._options = replace(self._options, tolerate_control_plane=tolerate, secrets=secrets)
         groups = [str(item["name"]) for item in api.get("/apis").get("groups", ())]
@@ -92,6 +95,16 @@ class KubeCluster:
     def api(self) -> Api:
         """Its API server."""
         return self._api
+
+    @property
+    def agent(self) -> Agent:
+        """The agent of its pods, with their image."""
+        return self._options.agent
+
+    @property
+    def ranges(self) -> tuple[str, ...]:
+        """Networks of its pods, as far as the nodes know them."""
+        return self._ranges
 
     @property
     def node_addresses(self) -> dict[str, tuple[str, ...]]:

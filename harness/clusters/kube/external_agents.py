@@ -11,9 +11,10 @@ from typing import Any
 from harness.clusters.kube.fleet import MARGIN, Fleet
 from harness.clusters.kube.outside import Externals, NoExternals, Outside
 from harness.clusters.kube.streams import Stream
-from harness.clusters.resolve import external_place
+from harness.clusters.resolve import Proof, Resolved, UnresolvedError, external_place
 from harness.engine.cluster import ClusterError
-from harness.model.topology import External
+from harness.model.probe import Probe, SourceKind, TargetKind
+from harness.model.topology import External, Topology
 
 LOOKUP_SECONDS = 3.0
 _LOOK = 0.3
@@ -21,6 +22,10 @@ _NUDGE = 10.0
 """Seconds after which the DNS is reminded of its new configuration."""
 
 _KIND, _LOOKUP = 1, 6
+
+
+class UnwitnessedError(UnresolvedError):
+    """What the probe asks cannot be judged without an agent at its end."""
 
 
 class ExternalAgents:
@@ -61,6 +66,33 @@ class ExternalAgents:
     def agents(self) -> frozenset[str]:
         """Names of the externals that an agent of netcheck's listens and sends on."""
         return frozenset(self._externals.dials)
+
+    def adapted(self, probe: Probe, resolved: Resolved, topology: Topology, hub: str) -> Resolved:
+        """The probe as it is sent to, or from, an external that has no agent; others stay as they are.
+
+        A pod that no policy selects shows, after the sweep, that the address still answers.
+
+        Raises:
+            UnwitnessedError: It cannot be judged.
+        """
+        if probe.source.kind is SourceKind.EXTERNAL and probe.source.name not in self.agents:
+            raise UnwitnessedError(f"{probe.source} has no agent of netcheck's that could send")
+        name = _external(probe, topology)
+        if name is None or name in self.agents:
+            return resolved
+        source, kind, address, port, options = resolved.spec
+        carried = options["kind"] if kind == "host" else kind
+        if carried not in ("tcp", "icmp"):
+            raise UnwitnessedError(
+                f"external {name} has no agent of netcheck's: whether {carried} arrives cannot be known there"
+            )
+        if kind == "host":
+            there = topology.externals[name].addresses[probe.family]
+            proof = Proof(hub, "connect", there, probe.target.port)
+            spec = [source, kind, address, port, {**options, "kind": "connect"}]
+            return Resolved(spec, (), (proof,))
+        sent = "connect" if kind == "tcp" else kind
+        return Resolved([source, sent, address, port, options], (), (Proof(hub, sent, address, port),))
 
     def learn(self, fleet: Fleet, ways: Mapping[str, str]) -> None:
         """Tell the agents which nodes lead to the addresses of pods, and of the nodes themselves.
@@ -132,3 +164,15 @@ class ExternalAgents:
                 self._opening.result().close()
         finally:
             self._pool.shutdown()
+
+
+def _external(probe: Probe, topology: Topology) -> str | None:
+    """The external that a probe goes to, by address or by name."""
+    if probe.target.kind is TargetKind.EXTERNAL:
+        return probe.target.name
+    if probe.target.kind is TargetKind.HOST:
+        wanted = probe.target.name.rstrip(".").lower()
+        for external in topology.externals.values():
+            if wanted in (name.rstrip(".").lower() for name in external.names):
+                return external.name
+    return None

@@ -7,8 +7,9 @@ and CoreDNS's own `reload` reads it. The signal USR1 would be quicker, but leave
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from harness.clusters.kube import corefile
@@ -84,7 +85,7 @@ def touch(api: Api) -> None:
                     raise
 
 
-def change(api: Api, edit: Any) -> bool:
+def change(api: Api, edit: Callable[[str], str]) -> bool:
     """Edit the Corefile; returns whether there was anything to edit.
 
     Raises:
@@ -131,14 +132,14 @@ def read(api: Api) -> dict[str, Any]:
     return found
 
 
-def clean_up(api: Api) -> list[str]:
-    """Take out the names that killed runs left; one line for each run."""
+def clean_up(api: Api, mine: Callable[[str], bool]) -> list[str]:
+    """Take out the names of runs for which `mine` holds; one line for each run."""
     try:
-        left = corefile.runs(read(api)["data"]["Corefile"])
+        left = [run for run in corefile.runs(read(api)["data"]["Corefile"]) if mine(run)]
     except ClusterError:
-        return []
-    if not left:
-        return []
-    change(api, corefile.without)
-    touch(api)
+        return []  # a cluster with another DNS, or one whose DNS is none of ours
+    for run in left:
+        change(api, functools.partial(corefile.without, run=run))
+    if left:
+        touch(api)
     return [f"names of run {run} in the cluster's DNS" for run in left]

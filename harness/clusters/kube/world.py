@@ -13,7 +13,7 @@ from harness.clusters.kube.addresses import Addresses
 from harness.clusters.kube.api import Api, ApiError
 from harness.clusters.kube.canary import Canary
 from harness.clusters.kube.cni import Cni, Kind, LabelChange, PodPlace, Question, Sent
-from harness.clusters.kube.external_agents import ExternalAgents
+from harness.clusters.kube.external_agents import ExternalAgents, UnwitnessedError
 from harness.clusters.kube.fleet import Arrived, Fleet
 from harness.clusters.kube.flows import KubeFlows
 from harness.clusters.kube.grounds import Grounds
@@ -261,6 +261,8 @@ class KubeWorld:
         for index, probe in enumerate(probes):
             try:
                 resolved[index] = self._resolve(resolver, probe)
+            except UnwitnessedError as trouble:
+                found[index] = Observation(Outcome(OutcomeKind.ERROR, str(trouble)))
             except (UnresolvedError, KeyError) as trouble:
                 found[index] = Observation(Outcome(OutcomeKind.ERROR, f"no address: {trouble}"))
         results: dict[int, list[Any]] = {}
@@ -291,9 +293,10 @@ class KubeWorld:
             if unknown[index]:
                 found[index] = Observation(Outcome(OutcomeKind.ERROR, unknown[index]))
                 continue
-            found[index] = outcomes.observation(
+            seen = outcomes.observation(
                 result, receipts.get(index, 0), listening.get(index), resolved[index].servers
             )
+            found[index] = replace(seen, unwitnessed=True) if _unwitnessed(resolved[index]) else seen
         return tuple(found[index] for index in range(len(probes)))
 
     def _resolve(self, resolver: Resolver, probe: Probe) -> Resolved:
@@ -306,7 +309,7 @@ class KubeWorld:
                 "tcp": probe.target.protocol is Protocol.TCP,
             }
             return Resolved([str(probe.source), "dns", self._addresses.dns[0], 53, options], (), dns)
-        found = resolver.resolve(probe)
+        found = self._externals.adapted(probe, resolver.resolve(probe), self._topology, self._canary.hub)
         if found.spec[1] in ("dns", "host"):
             own = tuple(proof for proof in found.proofs if proof.place != DNS_POD)
             return replace(found, proofs=dns + own)
@@ -332,7 +335,7 @@ class KubeWorld:
         for proof, index in proofs.items():
             plan.setdefault(proof.place, []).append(proof.spec(index))
         answers = self._fleet.sweep(plan, self._fleet.number(), PROOF_SECONDS, 1)
-        living = {proof for proof, index in proofs.items() if answers[index][TOKEN]}
+        living = {proof for proof, index in proofs.items() if _answers(proof, answers[index])}
         return {
             index: living.issuperset(resolved[index].proofs) for index in doubtful if resolved[index].proofs
         }
@@ -345,6 +348,8 @@ class KubeWorld:
         """See `engine.cluster.World`."""
         resolver = Resolver(self._topology, self._addresses)
         specs = [self._resolve(resolver, probe).spec for probe in (*probes, *established)]
+        if any("connect" in (spec[1], spec[4].get("kind")) for spec in specs):
+            raise ClusterError("flows to an external need an agent of netcheck's there")
         return KubeFlows(self._fleet, specs[: len(probes)], specs[len(probes) :], timeout)
 
     def evidence(self, probes: Sequence[Probe], timeout: float) -> Iterator[tuple[str, ...]]:
@@ -397,6 +402,15 @@ class KubeWorld:
 
     left_behind = ""
     """Why something could not be removed; `netcheck cleanup` finds it by its label."""
+
+
+def _answers(proof: Proof, result: list[Any]) -> bool:
+    """Whether something listens: it gave the token back, or accepted a connection where there is no token."""
+    return bool(result[TOKEN]) or (proof.kind == "connect" and result[KIND] == "connected")
+
+
+def _unwitnessed(resolved: Resolved) -> bool:
+    return any(proof.kind == "connect" for proof in resolved.proofs)
 
 
 def _why_unknown(resolved: Resolved, arrived: Arrived) -> str:
