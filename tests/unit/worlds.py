@@ -203,6 +203,9 @@ class ScriptedCluster:
         self._trouble = trouble
         self._lock = threading.Lock()
 
+    def prepare(self, scenarios: Sequence[Scenario], run: str) -> None:
+        self.prepared = (tuple(scenarios), run)
+
     def claims(self, scenario: Scenario) -> Claims:
         return Claims()
 

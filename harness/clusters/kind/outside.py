@@ -269,7 +269,7 @@ class KindExternals:
         except CommandError as trouble:
             raise ClusterError(
                 f"external {external.name} cannot be started: {trouble}",
-                f"its image {self._agent.image} needs python3 and must be in the container engine of the nodes: "
+                f"the pods' image must be in the nodes' container engine too: "
                 f"{self._docker.name} pull {self._agent.image}",
             ) from trouble
         return _addresses(self._docker.inspect(container))

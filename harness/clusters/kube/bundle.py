@@ -72,10 +72,8 @@ class Agent:
     inside: bool = False
     image: str = ""
 
-    def serve(
-        self, identity: str, ports: list[list[int | str]], addresses: Sequence[str] = ()
-    ) -> list[str]:
-        """The first process of a pod, or of an external that gets `addresses`; `ports` as in `[[8080, "TCP"]]`."""
+    def serve(self, identity: str, ports: list[list[int | str]], addresses: Sequence[str] = ()) -> list[str]:
+        """The first process of a pod, or of an external that gets `addresses`; ports as `[[80, "TCP"]]`."""
         if self.inside:
             own = [json.dumps(list(addresses))] if addresses else []
             return [*_IN_IMAGE, "serve", identity, json.dumps(ports), *own]

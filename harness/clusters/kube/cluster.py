@@ -15,16 +15,16 @@ from harness.clusters.kube.canary import Canary
 from harness.clusters.kube.claims import probed_nodes, wanted
 from harness.clusters.kube.cni import Cni, Kind
 from harness.clusters.kube.enforcement import Enforcement
-from harness.clusters.kube.extra_labels import for_scenario
 from harness.clusters.kube.external_agents import ExternalAgents
+from harness.clusters.kube.extra_labels import for_scenario
 from harness.clusters.kube.fleet import Fleet
 from harness.clusters.kube.grounds import Grounds
 from harness.clusters.kube.manifests import PodOptions
 from harness.clusters.kube.meshes import labels_against
 from harness.clusters.kube.node_agents import NodeAgents
 from harness.clusters.kube.objects import Objects
-from harness.clusters.kube.pulling import read_secrets
 from harness.clusters.kube.outside import Nothing, Outside
+from harness.clusters.kube.pulling import read_secrets
 from harness.clusters.kube.world import KubeWorld
 from harness.engine.cluster import Claims, ClusterError, UnsupportedError
 from harness.engine.plan import needs

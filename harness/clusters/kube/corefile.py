@@ -16,6 +16,8 @@ _END = "# netcheck {} end"
 _ROOT = re.compile(
     r"^[ \t]*(?:[^\s#{}]+[ \t]+)*(?:dns://)?\.(?::53)?(?:[ \t]+[^\s#{}]+)*[ \t]*\{[ \t]*(?:#.*)?$", re.M
 )
+_LABEL = r"[a-z0-9_](?:[-a-z0-9_]{0,61}[a-z0-9_])?"
+_NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*")
 _PLAIN_RELOAD = re.compile(r"^(?P<indent>[ \t]*)reload(?P<rest>[^\n]*)$", re.M)
 _BLOCK = re.compile(
     r"^[ \t]*# netcheck (?P<run>[0-9a-zA-Z-]+) begin\n.*?^[ \t]*# netcheck (?P=run) end\n", re.M | re.S
@@ -66,8 +68,11 @@ def with_names(text: str, run: str, names: Names) -> str:
     text = without(text, run)
     taken = names_in(text)
     for name in names:
-        if name.lower() in taken:
-            raise CorefileError(f"{name} is in use by run {taken[name.lower()]}")
+        plain = name.lower().rstrip(".")
+        if not _NAME.fullmatch(plain):
+            raise CorefileError(f"{name!r} is no name that can be put into it")
+        if plain in taken:
+            raise CorefileError(f"{plain} is in use by run {taken[plain]}")
     root = _ROOT.search(text)
     if root is None:
         raise CorefileError("it has no server block for all names (.:53)")

@@ -1,7 +1,7 @@
 """Externals that exist: real addresses that the user names. Nothing of netcheck's runs there.
 
 What can be judged without a receipt is little: that a TCP connection or an echo request was answered, or that
-it was not although the control was and a pod that no policy selects still gets an answer. The rest is an error.
+it was not although the control was and a pod that no policy selects is answered still. The rest is an error.
 """
 
 from __future__ import annotations
