@@ -174,6 +174,8 @@ def origins(ctx: click.Context, command: click.Command, config: Config) -> list[
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        value = [f"{key}={each}" for key, many in value.items() for each in many]
     if isinstance(value, (tuple, list)):
         return ", ".join(str(item) for item in value) or "none"
     if isinstance(value, bool):
