@@ -46,6 +46,7 @@ check: lint type format test  # All of the above
 
 bench: setup  # Measure sweeps, builds and start-up against raw sockets
 	$(BIN)/python bench/bench.py $(ARGS)
+	$(BIN)/python bench/paper.py
 
 setup: $(VENV)/.done system
 

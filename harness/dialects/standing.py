@@ -81,6 +81,10 @@ class Standing(ABC):
     def matches(self, rule: Any, connection: Connection) -> Match:
         """Whether a rule matches."""
 
+    def near(self, rule: Any, connection: Connection) -> bool:
+        """Whether a rule may match with this peer on some port; False spares `matches` for every port."""
+        return True
+
     def silent(self, connection: Connection) -> str | None:
         """The open point on which it depends whether `isolates` concerns this connection; None = it does."""
         return None

@@ -61,6 +61,10 @@ class _Standing(Standing):
         found: Match = not rule.ports or any(self._port(port, connection) for port in rule.ports)
         return found and self._any_peer(rule.peers, connection)
 
+    def near(self, rule: AdminRule, connection: Connection) -> bool:
+        """See `Standing.near`."""
+        return self._any_peer(rule.peers, connection) is not False
+
     def parts(self, rule: AdminRule, connection: Connection) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
         """See `Standing.parts`."""
         side = _SIDES[self.direction]

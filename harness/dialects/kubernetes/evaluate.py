@@ -60,6 +60,10 @@ class _Standing(Standing):
         """Any peer AND any port (3.1 no. 5), the port asked together with the peer it belongs to."""
         return _any(self._pair(peer, rule, connection) for peer in rule.peers or (None,))
 
+    def near(self, rule: PolicyRule, connection: Connection) -> bool:
+        """See `Standing.near`."""
+        return any(self._peer(peer, connection) is not False for peer in rule.peers or (None,))
+
     def parts(self, rule: PolicyRule, connection: Connection) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
         """See `Standing.parts`."""
         side = _SIDES[self.direction]
