@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.engine.cluster import FlowRecord, Sample
 from harness.model.outcome import Observation, OutcomeKind
@@ -114,14 +114,18 @@ def _cut(cell: Cell, record: FlowRecord, moments: Moments) -> tuple[CellResult, 
         return _result(cell, "cut", Status.ERROR, Expected.DENY, trouble, None), 0
     after = [item for item in record.samples if item.at >= moments.began]
     first = next((item for item in after if not _passes(item)), None)
+    denied = None if first is None else max(0.0, first.at - moments.accepted)
     leaks = [item for item in after if _passes(item) and item.at > moments.accepted]
     if first is None:
-        return _result(cell, "cut", Status.FAILED, Expected.DENY, "never dropped", after[-1]), len(leaks)
+        result = _result(cell, "cut", Status.FAILED, Expected.DENY, "never dropped", after[-1])
+        return replace(result, leaks=len(leaks)), len(leaks)
     again = next((item for item in after if _passes(item) and item.at > first.at), None)
     if again is not None:
         reason = f"passed again {_milliseconds(again.at - first.at)} after it first dropped"
-        return _result(cell, "cut", Status.FAILED, Expected.DENY, reason, again), len(leaks)
-    return _result(cell, "cut", Status.PASSED, Expected.DENY, "", first), len(leaks)
+        result = _result(cell, "cut", Status.FAILED, Expected.DENY, reason, again)
+    else:
+        result = _result(cell, "cut", Status.PASSED, Expected.DENY, "", first)
+    return replace(result, leaks=len(leaks), denied_after=denied), len(leaks)
 
 
 def _established(cell: Cell, record: FlowRecord, wanted: str) -> CellResult:

@@ -183,6 +183,7 @@ class ScenarioRun:
         self._phase("sweep", step.name, len(step.cells))
         with _timed(phases, "sweep"):
             judged = self._sweep(world, step)
+        leaks += sum(item.leaks for item in judged)
         weighed = tuple(self._predicted(step, item) for item in (*judged, *results))
         with _timed(phases, "evidence"):
             cells = self._with_evidence(world, step, weighed)
@@ -191,7 +192,15 @@ class ScenarioRun:
         seconds = time.monotonic() - began
         sweeps = self._sweeps if judged else 0
         return StepResult(
-            step.name, cells, in_force, settled.by, leaks, seconds, phases, sweeps, settled.enforced
+            step.name,
+            cells,
+            in_force,
+            settled.by,
+            leaks,
+            seconds,
+            phases,
+            sweeps,
+            settled.enforced,
         )
 
     def _unsettled(self, step: Step, trouble: str) -> tuple[CellResult, ...]:
@@ -278,8 +287,11 @@ class ScenarioRun:
             left = [index for index in agreed if agreed[index] < world.sweeps]
         self._sweeps = sweeps
         return tuple(
-            self._judge(cell, seen[index], step, flips.get(index, []) if index in left else [])
+            _unsteady(
+                self._judge(cell, seen[index], step, flips.get(index, []) if index in left else []), said
+            )
             for index, cell in enumerate(cells)
+            for said in (flips.get(index, []),)
         )
 
     def _judge(self, cell: Cell, seen: Observation, step: Step, flapping: Sequence[str]) -> CellResult:
@@ -352,6 +364,17 @@ def _timed(phases: dict[str, float], name: str) -> Iterator[None]:
         yield
     finally:
         phases[name] = phases.get(name, 0.0) + time.monotonic() - began
+
+
+def _unsteady(result: CellResult, said: Sequence[str]) -> CellResult:
+    """A swept cell with what it said before its last verdict; passes before a denial are leaks."""
+    if not said or result.verdict is None:
+        return result
+    leaks = said.count(str(Verdict.ALLOW)) if result.verdict is not Verdict.ALLOW else 0
+    history = " → ".join(said)
+    told = any(history in text for text in (result.reason, *result.notes))
+    notes = () if told else (f"changed after the change was in force: {history}",)
+    return replace(result, leaks=leaks, notes=(*result.notes, *notes))
 
 
 def _probes(cells: Iterable[Cell]) -> tuple[Probe, ...]:

@@ -50,6 +50,9 @@ class CellResult:
         finding: Which of expected, predicted and observed stands against the other two; None when they
             agree, or when nothing follows.
         finding_text: The same as one sentence, with the deciding rule.
+        leaks: Probes that passed after the change was accepted although the settled verdict denies them:
+            those of a `cut` flow, or of sweeps before the verdict was the same twice.
+        denied_after: Seconds from acceptance until a `cut` flow first dropped; None = no such flow.
     """
 
     id: str
@@ -65,6 +68,8 @@ class CellResult:
     predicted: Predicted | None = None
     finding: Finding | None = None
     finding_text: str = ""
+    leaks: int = 0
+    denied_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ class StepResult:
     Attributes:
         in_force: Seconds from the first change until the cluster knew that all were in force.
         in_force_by: How that was known, such as `nft commit`.
-        leaks: Probes that passed between acceptance and in-force although the settled verdict denies them.
+        leaks: Those of all its cells.
         phases: Seconds by phase: `apply` (until all changes were accepted), `in-force`, `sweep`, `evidence`.
         sweeps: How many sweeps it took until every cell had said the same often enough.
         enforced: False when not even a policy of netcheck's own had any effect: nothing is enforced here.

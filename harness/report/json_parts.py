@@ -190,6 +190,8 @@ def result_out(result: CellResult) -> Json:
         "predicted": None if result.predicted is None else _predicted_out(result.predicted),
         "finding": None if result.finding is None else str(result.finding),
         "finding_text": result.finding_text,
+        "leaks": result.leaks,
+        "denied_after": result.denied_after,
         "observation": None if result.observation is None else _observation_out(result.observation),
         "cell": cell_out(result.cell),
     }
@@ -211,6 +213,9 @@ def result_in(data: In) -> CellResult:
         predicted=None if data["predicted"] is None else _predicted_in(data["predicted"]),
         finding=None if data["finding"] is None else Finding(data["finding"]),
         finding_text=data["finding_text"],
+        # Reports of the first version count leaks by step only.
+        leaks=data.get("leaks", 0),
+        denied_after=data.get("denied_after"),
     )
 
 

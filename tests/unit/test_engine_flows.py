@@ -141,7 +141,14 @@ def test_steady(record: FlowRecord, status: Status, verdict: Verdict | None, rea
 def test_cut(record: FlowRecord, status: Status, verdict: Verdict | None, reason: str, leaked: int) -> None:
     result, leaks = cut(record)
     assert (result.status, result.verdict, result.reason) == (status, verdict, reason)
-    assert leaks == leaked
+    assert leaks == result.leaks == leaked
+
+
+def test_a_cut_flow_tells_when_it_was_denied() -> None:
+    result, _ = cut(flow((0.5, PASSED), (2.1, PASSED), (2.25, LOST)))
+    assert (result.leaks, result.denied_after) == (1, 2.25 - MOMENTS.accepted)
+    never, _ = cut(flow((0.5, PASSED), (2.1, PASSED)))
+    assert never.denied_after is None
 
 
 def test_the_sample_that_tells_is_in_the_result() -> None:

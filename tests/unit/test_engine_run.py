@@ -337,6 +337,15 @@ def test_only_cells_that_differ_are_probed_again() -> None:
     ]
 
 
+def test_a_denial_that_came_late_is_passed_with_its_leaks() -> None:
+    cluster = ScriptedCluster(by_sweep(ALLOWED, DROPPED, DROPPED), sweeps=2)
+    result = one(scenario(step(cell("n/a -> n/b:80", Expected.DROP))), cluster)
+    (found,) = result.cells
+    assert (found.status, found.leaks) == (Status.PASSED, 1)
+    assert found.notes == ("changed after the change was in force: allow → drop",)
+    assert result.steps[0].leaks == 1
+
+
 FLIPPING = by_sweep(ALLOWED, DROPPED, ALLOWED, DROPPED)
 
 
