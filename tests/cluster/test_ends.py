@@ -15,6 +15,7 @@ import pytest
 from junitparser import JUnitXml
 
 from harness.clusters.kube.api import Api
+from harness.clusters.kube.watching import await_gone
 from tests.cluster.clusters import Ran
 from tests.cluster.snapshots import difference, snapshot
 from tests.cluster.test_runs import SHOP
@@ -80,7 +81,9 @@ def foreign(ns: str, basic_context: str, api: Callable[[str], Api]) -> Iterator[
         assert time.monotonic() < deadline, "the foreign pod never ran"
         time.sleep(0.5)
     yield name
+    # The next test compares all objects, so they must be gone by then.
     server.delete(f"/api/v1/namespaces/{name}")
+    await_gone(server, "/api/v1/namespaces", [name])
 
 
 @contextmanager
