@@ -10,10 +10,10 @@ K8S ?=
 REPORTS ?= reports
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster-run cluster-diff test test-cluster lint type format setup system check bench clean
+.PHONY: help run cluster-run cluster-diff test test-cluster lint type format setup system check bench bench-cluster clean
 
 help:  # This list
-	@awk -F ':.*# ' '/^[a-z-]+:.*# / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*# ' '/^[a-z-]+:.*# / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: setup  # Set everything up and run the shipped scenarios on the lab (ARGS="scenarios/tutorial -v")
 	$(BIN)/netcheck run $(ARGS)
@@ -47,6 +47,9 @@ check: lint type format test  # All of the above
 bench: setup  # Measure sweeps, builds and start-up against raw sockets
 	$(BIN)/python bench/bench.py $(ARGS)
 	$(BIN)/python bench/paper.py
+
+bench-cluster: setup  # Measure a 9-pod scenario on a cluster (ARGS="--cluster context:NAME")
+	$(BIN)/python bench/bench_cluster.py $(ARGS)
 
 setup: $(VENV)/.done system
 
