@@ -6,6 +6,7 @@ import ipaddress
 import itertools
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -27,6 +28,7 @@ from harness.model.rules import (
     Rule,
     Stage,
     Tier,
+    merged,
 )
 from harness.model.topology import Protocol
 from harness.scenario.cells import MAX_CELLS
@@ -335,6 +337,50 @@ def test_a_stage_that_allows_by_default_ends_the_direction() -> None:
         stage((["n/a"], [])),
     )
     assert not any("goto" in line for line in chain(found, "ingress0_0"))
+
+
+def test_in_an_ordered_stage_rules_on_open_points_keep_their_place() -> None:
+    rules = [rule(WEB, name="open", open_point="domain-name"), rule(WEB, name="deny", action=Action.DENY)]
+    unordered = stage((["n/a"], rules), default=Action.PASS)
+    texts = [line.rpartition(" # ")[2] for line in chain(compiled(unordered), "ingress0_0")]
+    assert list(dict.fromkeys(texts)) == ["P n/p deny", "P n/p open"]
+    found = compiled(replace(unordered, ordered=True))
+    texts = [line.rpartition(" # ")[2] for line in chain(found, "ingress0_0")]
+    assert list(dict.fromkeys(texts)) == ["P n/p open", "P n/p deny"]
+
+
+def test_what_no_block_isolates_is_passed_on() -> None:
+    first = stage((["n/a"], [rule(WEB, name="one")]), name="first")
+    open_ended = replace(first, blocks=tuple(replace(block, isolates=False) for block in first.blocks))
+    found = compiled(open_ended, stage((["n/a"], []), name="second"))
+    assert chain(found, "ingress0_0")[-1] == "goto ingress0_0_1"
+    assert chain(found, "ingress0_0_1")[-1].startswith("drop")
+
+
+def test_peers_that_are_nodes() -> None:
+    found = compiled(stage((["n/a"], [rule(Match(nodes=frozenset({"a", "b"})))]), direction=OUT))
+    v4 = ", ".join(sorted(ADDRESSING.node(node)[0] for node in "ab"))
+    assert lines(found, "egress0_0")[0] == f"ip daddr {{{v4}}} return"
+
+
+def test_stages_of_one_tier_are_one_whichever_dialect_they_come_from() -> None:
+    tier, later = Tier("default", 10), Tier("baseline", 20)
+    late = PolicyBlock(frozenset({"n/a"}), (rule(WEB, name="late"),), Origin("P n/late", ""), order=9)
+    early = PolicyBlock(frozenset({"n/a"}), (rule(WEB, name="early"),), Origin("P n/early", ""), order=1)
+    stages = merged(
+        [
+            Stage(later, IN, (early,), Action.PASS, ordered=True),
+            Stage(tier, IN, (late,), Action.DENY),
+            Stage(tier, IN, (early,), Action.PASS, ordered=True),
+            Stage(tier, OUT, (early,), Action.PASS),
+        ]
+    )
+    assert [(item.name, item.direction, item.default, item.ordered) for item in stages] == [
+        ("default", OUT, Action.PASS, False),
+        ("default", IN, Action.DENY, True),
+        ("baseline", IN, Action.PASS, True),
+    ]
+    assert stages[1].blocks == (early, late)
 
 
 def test_every_counter_has_a_meaning() -> None:
