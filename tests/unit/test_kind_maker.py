@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.clusters.kind import store
 from harness.clusters.kind.cni import Installer
 from harness.clusters.kind.config import MARK
 from harness.clusters.kind.maker import Maker
@@ -43,12 +44,13 @@ esac
 """
 
 
-def container(*, marked: bool, role: str = "control-plane", running: bool = True) -> str:
+def container(*, marked: bool, role: str = "control-plane", running: bool = True, owner: str = "") -> str:
+    mark = [{"Destination": f"{MARK}/{owner or store.owner()}"}]
     return json.dumps(
         {
             "Config": {"Labels": {"io.x-k8s.kind.role": role}},
             "State": {"Running": running},
-            "Mounts": [{"Destination": "/lib/modules"}, *([{"Destination": MARK}] if marked else [])],
+            "Mounts": [{"Destination": "/lib/modules"}, *(mark if marked else [])],
         }
     )
 
@@ -148,10 +150,8 @@ def test_what_a_killed_netcheck_left_is_removed_and_nothing_else(machine: Machin
 
 
 def test_a_cluster_that_somebody_makes_right_now_is_no_leftover(machine: Machine) -> None:
-    from harness.clusters.kind.store import Use
-
     machine.put("half", control_plane=container(marked=True))
-    busy = Use("half")
+    busy = store.Use("half")
     assert busy.alone()
     assert machine.maker().remove_leftovers() == []
     with pytest.raises(ClusterError, match="a run uses kind cluster half"):
@@ -201,6 +201,16 @@ def test_inputs_are_checked_before_a_cluster_is_made(machine: Machine, tmp_path:
     with pytest.raises(ClusterError, match="nothing vouches for"):
         machine.maker().obtain("shop", Wanted(nodes=1), lambda: installer("antrea", Inputs()), for_run=True)
     assert machine.names() == []
+
+
+def test_what_another_netcheck_makes_on_the_same_engine_is_no_leftover(machine: Machine) -> None:
+    machine.put("shop", control_plane=container(marked=True, owner="another"))
+    assert machine.maker().remove_leftovers() == []
+    with pytest.raises(ClusterError, match="of another user, container or machine"):
+        obtain(machine)
+    assert machine.deletions() == []
+    # Whoever names it knows that nobody makes it any more.
+    assert machine.maker().remove("shop")
 
 
 def test_a_busy_engine_is_asked_again(machine: Machine, tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_names_that_can_be() -> None:
 
 
 def test_the_usual_configuration() -> None:
-    config = cluster_config(Wanted(cni="cilium"), own_network=False)
+    config = cluster_config(Wanted(cni="cilium"), own_network=False, owner="me")
     assert config["networking"] == {
         "disableDefaultCNI": True,
         "ipFamily": "ipv4",
@@ -103,13 +103,13 @@ def test_the_usual_configuration() -> None:
         "serviceSubnet": "10.96.0.0/16",
     }
     assert [node["role"] for node in config["nodes"]] == ["control-plane", "worker", "worker"]
-    mark = {"hostPath": "/dev/null", "containerPath": MARK, "readOnly": True}
+    mark = {"hostPath": "/dev/null", "containerPath": f"{MARK}/me", "readOnly": True}
     assert all(node["extraMounts"] == [mark] for node in config["nodes"])
 
 
 @pytest.mark.parametrize("family", list(IpFamily))
 def test_families_have_their_subnets(family: IpFamily) -> None:
-    networking = cluster_config(Wanted(ip_family=family, nodes=1), own_network=True)["networking"]
+    networking = cluster_config(Wanted(ip_family=family, nodes=1), own_network=True, owner="me")["networking"]
     assert (networking["podSubnet"], networking["serviceSubnet"]) == SUBNETS[family]
     assert networking["disableDefaultCNI"] is False
     assert ("," in networking["podSubnet"]) is (family is IpFamily.DUAL)
@@ -130,13 +130,13 @@ def test_what_the_users_file_says_stays(tmp_path: Path) -> None:
         networking={"podSubnet": "10.1.0.0/16", "kubeProxyMode": "ipvs"},
         nodes=[{"role": "control-plane", "extraMounts": mounts}],
     )
-    config = cluster_config(Wanted(cni="calico", config=path), own_network=False)
+    config = cluster_config(Wanted(cni="calico", config=path), own_network=False, owner="me")
     assert "name" not in config
     assert config["featureGates"] == {"X": True}
     assert config["networking"]["podSubnet"] == "10.1.0.0/16"
     assert config["networking"]["kubeProxyMode"] == "ipvs"
     assert config["networking"]["disableDefaultCNI"] is True
-    assert [mount["containerPath"] for mount in config["nodes"][0]["extraMounts"]] == ["/b", MARK]
+    assert [mount["containerPath"] for mount in config["nodes"][0]["extraMounts"]] == ["/b", f"{MARK}/me"]
 
 
 @pytest.mark.parametrize(
@@ -163,13 +163,13 @@ def test_files_that_contradict(
 ) -> None:
     asked = Wanted(config=config_file(tmp_path, **more), **wanted)
     with pytest.raises(SpecError, match=message):
-        cluster_config(asked, own_network=own_network)
+        cluster_config(asked, own_network=own_network, owner="me")
 
 
 def test_a_file_that_is_no_yaml(tmp_path: Path) -> None:
     (tmp_path / "kind.yaml").write_text("a: [")
     with pytest.raises(SpecError, match="cannot be read"):
-        cluster_config(Wanted(config=tmp_path / "kind.yaml"), own_network=True)
+        cluster_config(Wanted(config=tmp_path / "kind.yaml"), own_network=True, owner="me")
 
 
 # -- standing clusters ---------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from harness.clusters.kind.shape import DEFAULT_NODES, IpFamily, Wanted
 from harness.clusters.kube.api import SpecError
 
 MARK = "/etc/netcheck/made-by-netcheck"
-"""Where every node has a mount (of `/dev/null`) when netcheck made it.
+"""Below this folder every node has a mount (of `/dev/null`), named after its owner, when netcheck made it.
 
 The mount is there from the moment that the container is, whoever is killed meanwhile, and no other cluster
 has it: so a cluster with it is netcheck's own, half-made or not, and one without it never is.
@@ -28,7 +28,7 @@ SUBNETS: Mapping[IpFamily, tuple[str, str]] = {
 Json = dict[str, Any]
 
 
-def cluster_config(wanted: Wanted, *, own_network: bool) -> Json:
+def cluster_config(wanted: Wanted, *, own_network: bool, owner: str) -> Json:
     """The configuration to make a cluster from.
 
     What the user's file says stays, except that nodes get netcheck's mark. What it says otherwise than the
@@ -37,6 +37,7 @@ def cluster_config(wanted: Wanted, *, own_network: bool) -> Json:
     Args:
         wanted: What was asked for.
         own_network: Whether the node image's own pod network (kindnet) is wanted.
+        owner: Who makes it, see `store.owner`.
 
     Raises:
         SpecError: The file is no configuration of kind, or contradicts an option.
@@ -65,7 +66,7 @@ def cluster_config(wanted: Wanted, *, own_network: bool) -> Json:
         "kind": "Cluster",
         "apiVersion": API_VERSION,
         "networking": networking,
-        "nodes": [_marked(node, wanted.config) for node in nodes],
+        "nodes": [_marked(node, owner, wanted.config) for node in nodes],
     }
 
 
@@ -81,11 +82,11 @@ def ip_family(networking: Json, file: Path | None) -> IpFamily:
         raise _wrong(file, f"ipFamily is {networking['ipFamily']!r}") from trouble
 
 
-def _marked(node: Json, file: Path | None) -> Json:
+def _marked(node: Json, owner: str, file: Path | None) -> Json:
     mounts = node.get("extraMounts") or []
     if not isinstance(mounts, list):
         raise _wrong(file, "extraMounts is no list")
-    mark = {"hostPath": "/dev/null", "containerPath": MARK, "readOnly": True}
+    mark = {"hostPath": "/dev/null", "containerPath": f"{MARK}/{owner}", "readOnly": True}
     return {**node, "extraMounts": [*mounts, mark]}
 
 

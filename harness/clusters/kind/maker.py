@@ -16,7 +16,7 @@ from harness.clusters.kind.images import load_present
 from harness.clusters.kind.process import CommandError, Stop
 from harness.clusters.kind.ready import await_ready
 from harness.clusters.kind.shape import Shape, Wanted
-from harness.clusters.kind.standing import NOTE, Standing, are_ours, note
+from harness.clusters.kind.standing import NOTE, Standing, note, owners
 from harness.clusters.kube.api import Api, ApiError, SpecError, load_configuration
 from harness.engine.cluster import ClusterError
 
@@ -63,9 +63,10 @@ class Maker:
         if not nodes:
             return None
         containers = [self.docker.inspect(node) for node in nodes]
-        ours = are_ours(containers)
+        makers = owners(containers)
+        ours, mine = bool(makers), makers == {store.owner()}
         running = all(each.get("State", {}).get("Running") for each in containers)
-        found = Standing(name, nodes, ours, running, finished=store.kubeconfig(name).exists())
+        found = Standing(name, nodes, ours, mine, running, finished=store.kubeconfig(name).exists())
         if not ours or not running:
             return found
         try:
@@ -157,6 +158,11 @@ class Maker:
             ClusterError: It is ours and does not answer.
         """
         found = self.find(name)
+        if found is not None and found.ours and not found.mine and (found.half_made or found.for_run):
+            raise ClusterError(
+                f"kind cluster {name} belongs to a run of another user, container or machine",
+                f"choose another name: kind:NAME; or, if that run is over: netcheck cluster down {name}",
+            )
         if found is None or found.half_made:
             return False
         if not found.ours:
@@ -185,7 +191,7 @@ class Maker:
                 raise SpecError(
                     f"{archive}: there is no such image archive", "docker save IMAGE… --output FILE"
                 )
-        config = cluster_config(wanted, own_network=installer.own_network)
+        config = cluster_config(wanted, own_network=installer.own_network, owner=store.owner())
         family = ip_family(config["networking"], wanted.config)
         installer.prepare(family, self._say)
         if self._take_down_ours(name):
@@ -326,7 +332,7 @@ class Maker:
             with store.alone(found.name) as alone:
                 # Looked at again under the lock: it may have been finished meanwhile.
                 again = self.find(found.name) if alone else None
-                if again is not None and again.ours and (again.half_made or again.for_run):
+                if again is not None and again.mine and (again.half_made or again.for_run):
                     self.take_down(found.name)
                     lines.append(f"kind cluster {found.name}")
         return lines
@@ -334,7 +340,7 @@ class Maker:
     def _take_down_ours(self, name: str) -> bool:
         """Remove a cluster unless somebody else has made one of that name meanwhile; was there one?"""
         found = self.find(name)
-        if found is None or not found.ours:
+        if found is None or not found.mine:
             return False
         self.take_down(name)
         return True

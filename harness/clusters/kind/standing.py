@@ -24,6 +24,7 @@ class Standing:
         name: Its name.
         nodes: Its nodes.
         ours: netcheck made it.
+        mine: A netcheck with the same state folder made it, so that locks tell whether it is in use.
         running: All of its nodes run.
         shape: What it was made of; None when it is half-made, not ours, or does not answer.
         for_run: It was made for one run.
@@ -34,6 +35,7 @@ class Standing:
     name: str
     nodes: tuple[str, ...]
     ours: bool
+    mine: bool = True
     running: bool = True
     shape: Shape | None = None
     for_run: bool = False
@@ -46,18 +48,26 @@ class Standing:
         return self.ours and self.running and self.shape is None and (self.answers or not self.finished)
 
 
-def are_ours(containers: Sequence[dict[str, Any]]) -> bool:
-    """Whether every node has netcheck's mark; the balancer of several control planes is kind's own affair."""
+def owners(containers: Sequence[dict[str, Any]]) -> frozenset[str]:
+    """Who made the nodes of a cluster; empty unless every node has netcheck's mark.
+
+    The balancer of several control planes is kind's own affair and needs none.
+    """
     nodes = [
         each
         for each in containers
         if (each.get("Config", {}).get("Labels") or {}).get(_ROLE) != "external-load-balancer"
     ]
-    return bool(nodes) and all(_is_marked(each) for each in nodes)
+    found = [_owner(each) for each in nodes]
+    return frozenset(found) if all(found) else frozenset()
 
 
-def _is_marked(container: dict[str, Any]) -> bool:
-    return any(mount.get("Destination") == MARK for mount in container.get("Mounts") or ())
+def _owner(container: dict[str, Any]) -> str:
+    for mount in container.get("Mounts") or ():
+        folder, _, name = str(mount.get("Destination", "")).rpartition("/")
+        if folder == MARK:
+            return name
+    return ""
 
 
 def note(shape: Shape, *, for_run: bool) -> dict[str, Any]:

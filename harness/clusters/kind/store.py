@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import secrets
 import select
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +34,26 @@ def folder() -> Path:
         raise ClusterError(
             f"{found}: {trouble.strerror}", "set XDG_STATE_HOME to a folder of yours"
         ) from trouble
+    return found
+
+
+def owner() -> str:
+    """Who makes clusters from here: a random name that stays in the state folder.
+
+    Locks work between netchecks that share the folder. One engine may serve others too (users, containers with
+    the socket of the engine), so a half-made cluster of theirs may be in the making.
+    """
+    path = folder() / "owner"
+    if not path.exists():
+        fresh = path.with_name(f"owner.{os.getpid()}.new")
+        fresh.write_text(secrets.token_hex(8))
+        # Whole from the first moment, and whoever comes second takes what is there.
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(fresh)
+        fresh.unlink()
+    found = path.read_text().strip()
+    if not found.isalnum():
+        raise ClusterError(f"{path} is damaged", "remove it")
     return found
 
 
