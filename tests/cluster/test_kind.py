@@ -60,7 +60,6 @@ def name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_a_cluster_is_made_used_again_and_taken_down(
     name: str, tmp_path: Path, write: Callable[..., Path], netcheck: Callable[..., Ran]
 ) -> None:
-    before = clusters()
     made = netcheck("cluster", "up", name, *ARGS, timeout=MAKE)
     assert made.code == 0, str(made)
     assert f"kind cluster {name} is up" in made.out
@@ -73,7 +72,7 @@ def test_a_cluster_is_made_used_again_and_taken_down(
     ran = netcheck("run", write(OPEN), "--cluster", f"kind:{name}")
     assert ran.code == 0, str(ran)
     assert ran.statuses() == ["passed"]
-    assert clusters() == {*before, name}
+    assert name in clusters()
 
     again = netcheck("cluster", "up", name, *ARGS)
     assert again.code == 0, str(again)
@@ -82,11 +81,11 @@ def test_a_cluster_is_made_used_again_and_taken_down(
     assert other.code == 4, str(other)
     assert "the number of nodes is" in other.err
     assert netcheck("cleanup", "--cluster", f"kind:{name}").code == 0
-    assert clusters() == {*before, name}
+    assert name in clusters()
 
     gone = netcheck("cluster", "down", name, timeout=MAKE)
     assert gone.code == 0, str(gone)
-    assert clusters() == before
+    assert name not in clusters()
     assert not kubeconfig.exists()
     assert netcheck("cluster", "status", name).code == 6
 
@@ -94,27 +93,24 @@ def test_a_cluster_is_made_used_again_and_taken_down(
 def test_a_cluster_made_for_a_run_ends_with_it(
     name: str, write: Callable[..., Path], netcheck: Callable[..., Ran]
 ) -> None:
-    before = clusters()
     ran = netcheck("run", write(OPEN), "--cluster", f"kind:{name}", *ARGS, timeout=MAKE)
     assert ran.code == 0, str(ran)
     assert f"taking down kind cluster {name}" in ran.err
-    assert clusters() == before
+    assert name not in clusters()
 
 
 def test_a_cluster_that_is_interrupted_leaves_nothing(name: str, start: Callable[..., Any]) -> None:
-    before = clusters()
     with start("cluster", "up", name, *ARGS) as process:
         process.await_line("Preparing nodes")
         process.signal(signal.SIGINT)
         ran = process.wait(MAKE)
     assert ran.code == 2, str(ran)
-    assert clusters() == before
+    assert name not in clusters()
 
 
 def test_what_a_killed_netcheck_left_is_cleaned_up(
     name: str, start: Callable[..., Any], netcheck: Callable[..., Ran]
 ) -> None:
-    before = clusters()
     with start("cluster", "up", name, *ARGS) as process:
         process.await_line("Preparing nodes")
         process.signal(signal.SIGKILL)
@@ -124,7 +120,7 @@ def test_what_a_killed_netcheck_left_is_cleaned_up(
     assert "half-made" in shown.out
     done = netcheck("cleanup", "--cluster", f"kind:{name}", timeout=MAKE)
     assert done.code == 0, str(done)
-    assert clusters() == before
+    assert name not in clusters()
 
 
 def test_a_cluster_of_somebody_else_is_left_alone(
@@ -138,7 +134,6 @@ def test_a_cluster_of_somebody_else_is_left_alone(
         check=True,
         timeout=MAKE,
     )
-    before = clusters()
     for arguments in (
         ("cluster", "up", name),
         ("cluster", "down", name),
@@ -147,5 +142,5 @@ def test_a_cluster_of_somebody_else_is_left_alone(
         ran = netcheck(*arguments)
         assert ran.code == 4, str(ran)
         assert "netcheck did not make" in ran.err
-    assert netcheck("cleanup", "--cluster", "kind").code == 0
-    assert clusters() == before
+    assert netcheck("cleanup", "--cluster", f"kind:{name}").code == 0
+    assert name in clusters()

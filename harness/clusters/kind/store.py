@@ -40,8 +40,8 @@ def folder() -> Path:
 def owner() -> str:
     """Who makes clusters from here: a random name that stays in the state folder.
 
-    Locks work between netchecks that share the folder. One engine may serve others too (users, containers with
-    the socket of the engine), so a half-made cluster of theirs may be in the making.
+    Locks work between netchecks that share the folder. One engine may serve others too (other users, or
+    containers with the engine's socket), so a half-made cluster of theirs may be in the making.
     """
     path = folder() / "owner"
     if not path.exists():
