@@ -119,13 +119,13 @@ def test_addresses_of_the_cluster_are_refused_before_anything_is_made(address: s
 
 
 def test_whose_cluster_it_is() -> None:
-    ours, theirs = find_place(FakeDocker([MARK]), NODES), find_place(FakeDocker(), NODES)
+    ours, theirs = find_place(FakeDocker([f"{MARK}/me"]), NODES), find_place(FakeDocker(), NODES)
     assert ours is not None
     assert theirs is not None
     assert (ours.ours, theirs.ours, theirs.cluster) == (True, False, "one")
     # Nodes of the same names elsewhere, and nodes that are no containers of this machine.
-    assert find_place(FakeDocker([MARK]), {"one-worker": ("192.0.2.1",)}) is None
-    assert find_place(FakeDocker([MARK]), {"gke-7": ("172.18.0.3",)}) is None
+    assert find_place(FakeDocker([f"{MARK}/me"]), {"one-worker": ("192.0.2.1",)}) is None
+    assert find_place(FakeDocker([f"{MARK}/me"]), {"gke-7": ("172.18.0.3",)}) is None
 
 
 def test_cleanup_leaves_the_routes_of_living_runs() -> None:

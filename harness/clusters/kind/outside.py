@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.clusters.kind.commands import Docker
-from harness.clusters.kind.config import MARK
 from harness.clusters.kind.pipe import ProgramPipe
 from harness.clusters.kind.process import CommandError
+from harness.clusters.kind.standing import owners
 from harness.clusters.kube.api import Api
 from harness.clusters.kube.bundle import Agent
 from harness.clusters.kube.manifests import RUN_LABEL
@@ -85,7 +85,7 @@ def find_place(docker: Docker, nodes: Mapping[str, Sequence[str]]) -> Place | No
             return None
         found[node] = addresses
         clusters.add(str(container["Config"]["Labels"]["io.x-k8s.kind.cluster"]))
-        ours &= any(mount.get("Destination") == MARK for mount in container.get("Mounts") or ())
+        ours &= bool(owners([container]))
     if len(clusters) != 1:
         return None
     return Place(clusters.pop(), found, ours)
