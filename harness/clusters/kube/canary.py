@@ -58,11 +58,13 @@ class Turn:
         number: Turns of a run are counted.
         began: When, on the monotonic clock.
         marks: The objects that came or went.
+        trouble: Why there could be no turn after what was changed; empty when there was one.
     """
 
     number: int = 0
     began: float = 0.0
     marks: tuple[Mark, ...] = ()
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,13 +203,14 @@ class Canary:
         with self._turning:
             if self.broken:
                 raise ClusterError("the canaries of the run cannot be used any more")
+            if self._begun >= needed and not labels:
+                return self._last
+            # Before the last turn was seen, another would restore what never changed, and look like proof;
+            # and who waits for it would never see the labels that it left open.
+            if self._given_up < self._last.number and not self._await(self._last, FLIP_SECONDS):
+                return replace(self._last, trouble="an earlier canary policy was not seen so far")
             if labels:
                 self._relabel()
-            elif self._begun >= needed:
-                return self._last
-            # Before the last turn was seen, another would restore what never changed, and look like proof.
-            if self._given_up < self._last.number and not self._await(self._last, FLIP_SECONDS):
-                return replace(self._last, number=needed)
             self._turn()
             # Only a cut canary shows which labels are known.
             if labels and not self._cut and self._await(self._last, FLIP_SECONDS):
@@ -248,15 +251,16 @@ class Canary:
     def _await(self, turn: Turn, patience: float) -> bool:
         """Whether a turn is seen on every node within seconds from now."""
         deadline = time.monotonic() + patience
-        while self._seen < turn.number:
-            if time.monotonic() >= deadline:
-                return False
+        while True:
             with self._eyes:
                 # Somebody else may have seen it meanwhile.
                 if self._seen < turn.number and self._flipped():
                     self._seen = turn.number
                     self._enforcement.flipped()
-        return True
+            if self._seen >= turn.number:
+                return True
+            if time.monotonic() >= deadline:
+                return False
 
     def flip(self, turn: Turn) -> Sight:
         """Wait until every node shows a turn.
@@ -264,6 +268,8 @@ class Canary:
         Raises:
             ClusterError: The canaries cannot be asked.
         """
+        if turn.trouble:
+            return Sight("nothing", turn.trouble)
         known = self._cni.enforces or self._enforcement.seen
         patience = FLIP_SECONDS if known else self._enforcement.patience(FIRST_FLIP_SECONDS)
         if self._await(turn, turn.began + patience - time.monotonic()):
