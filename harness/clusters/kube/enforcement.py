@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
-WORLDS = 2
-"""Worlds that must have waited in full without any effect: one alone may have met a bad moment."""
+CHANGES = 2
+"""Changes that must have been waited for in full without any effect: one alone may have met a bad moment."""
 
 KNOWN_SECONDS = 4.0
 """How long a canary is watched all the same where nothing seems to be enforced."""
@@ -41,4 +41,4 @@ class Enforcement:
     def patience(self, full: float) -> float:
         """Seconds that a world shall wait for its first flip, `full` unless others have waited in vain."""
         with self._lock:
-            return full if self._seen or self._without < WORLDS else min(full, KNOWN_SECONDS)
+            return full if self._seen or self._without < CHANGES else min(full, KNOWN_SECONDS)
