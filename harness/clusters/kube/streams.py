@@ -13,7 +13,7 @@ from harness.clusters.kube.bundle import Agent
 from harness.clusters.kube.manifests import CONTAINER
 from harness.engine.cluster import ClusterError
 
-START_SECONDS = 20.0
+START_SECONDS = 45.0
 """How long an agent may take to say that it is ready."""
 
 LISTEN_SECONDS = 20.0
