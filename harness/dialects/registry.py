@@ -83,10 +83,15 @@ def compile_all(policies: Sequence[Policy], topology: Topology) -> tuple[Stage, 
     return merged(stages)
 
 
+_CARRIED = frozenset(name for name, dialect in DIALECTS.items() if isinstance(dialect, Carried))
+
+
 def carried(policies: Sequence[Policy]) -> Policy | None:
     """The first policy whose rules only the cluster reads: with it, paper cannot say anything."""
-    found = (policy for policy in policies if isinstance(DIALECTS[policy.dialect], Carried))
-    return next(found, None)
+    for policy in policies:
+        if policy.dialect in _CARRIED:
+            return policy
+    return None
 
 
 def material(policies: Sequence[Policy]) -> Material:

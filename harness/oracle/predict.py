@@ -52,6 +52,8 @@ def predict(step_topology: Topology, policies: Sequence[Policy], probe: Probe) -
     except UndecidedError as error:
         return Prediction(Answer.UNDEFINED, str(error))
     decided = [_leg(leg, policies, topology, named=len(found) > 1) for leg in found]
+    if len(decided) == 1:
+        return decided[0]
     trace = tuple(line for item in decided for line in item.trace)
     return replace(_worst(decided), trace=trace)
 
@@ -71,6 +73,8 @@ def _worst(predictions: Sequence[Prediction]) -> Prediction:
 def _leg(leg: Leg, policies: Sequence[Policy], topology: Topology, *, named: bool) -> Prediction:
     """All alternatives of a leg must agree; otherwise it depends on which backend is chosen."""
     decided = [_path(path, policies, topology) for path in leg.paths]
+    if len(decided) == 1 and not named:
+        return decided[0]
     trace = tuple(line for item in decided for line in item.trace)
     verdicts = {item.verdict for item in decided}
     if len(verdicts) > 1:

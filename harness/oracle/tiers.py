@@ -10,7 +10,7 @@ differ. Policies of different dialects in the same tier are asked together, neve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
@@ -163,6 +163,10 @@ def _origins(reached: Iterable[Reached]) -> tuple[Origin, ...]:
 def walk(standing: Sequence[Standing], connection: Connection) -> Ends:
     """Follow a connection through the tiers to all ends that it can have."""
     ends = Ends()
+    if standing[0].tier is standing[-1].tier:
+        # They are sorted, so there is but this tier: the usual case.
+        ends.through = tier(standing, connection, ends)
+        return ends
     for _, members in groupby(standing, key=lambda item: item.tier):
         if not tier(list(members), connection, ends):
             return ends
@@ -173,9 +177,10 @@ def walk(standing: Sequence[Standing], connection: Connection) -> Ends:
 def tier(members: Sequence[Standing], connection: Connection, ends: Ends) -> bool:
     """Ask one tier; whether the connection can leave it for the next."""
     leaves = False
-    for _, same in groupby(members, key=lambda item: (item.order, item.tie)):
-        group = list(same)
+    for group in ranks(members):
         reached = [found for item in group for found in reach(item, connection)]
+        if not reached:
+            continue
         actions = {item.action(item.rules[number]) for item, number, _ in reached}
         certain = any(match is True for _, _, match in reached)
         for found in reached:
@@ -205,6 +210,16 @@ def tier(members: Sequence[Standing], connection: Connection, ends: Ends) -> boo
         ends.points += [point for point in points if point]
         return True
     return leaves
+
+
+def ranks(members: Sequence[Standing]) -> Iterator[Sequence[Standing]]:
+    """The policies of a tier by their place in it; those of one place have no order among them."""
+    first, last = members[0], members[-1]
+    if first.order == last.order and first.tie == last.tie:
+        yield members
+        return
+    for _, same in groupby(members, key=lambda item: (item.order, item.tie)):
+        yield list(same)
 
 
 def reach(item: Standing, connection: Connection) -> list[Reached]:
