@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from harness.author.redundant import redundant
 from harness.dialects.registry import DIALECTS, carried
 from harness.model.builtin import DNS_POD, with_builtins
 from harness.model.policy import Policy
@@ -48,22 +49,35 @@ def review(found: Sequence[World], alone: Iterable[Policy] = ()) -> list[Diagnos
     present: Counter[Place] = Counter()
     said: Counter[tuple[Place, Diagnostic]] = Counter()
     everywhere: dict[Place, Policy] = {}
+    proved: dict[tuple[Place, ...], dict[Place, list[Diagnostic]]] = {}
     for world in found:
         without_dns = _without_dns(world)
+        together = tuple(policy.place for policy in world.policies)
+        if together not in proved:
+            proved[together] = _redundant(world.policies)
         for policy in world.policies:
             everywhere.setdefault(policy.place, policy)
             present[policy.place] += 1
             for item in {
                 *DIALECTS[policy.dialect].advice(policy, world.topology),
                 *without_dns.get(policy.place, ()),
+                *proved[together].get(policy.place, ()),
             }:
                 said[policy.place, item] += 1
-    for policy in alone:
-        everywhere.setdefault(policy.place, policy)
+    lonely = [policy for policy in alone if policy.place not in everywhere]
+    everywhere.update({policy.place: policy for policy in lonely})
     result = [item for (place, item), number in said.items() if number == present[place]]
     for policy in everywhere.values():
         result += DIALECTS[policy.dialect].advice(policy, None)
+    result += [item for items in _redundant(lonely).values() for item in items]
     return list(dict.fromkeys(result))
+
+
+def _redundant(policies: Sequence[Policy]) -> dict[Place, list[Diagnostic]]:
+    found: dict[Place, list[Diagnostic]] = {}
+    for policy, item in redundant(policies):
+        found.setdefault(policy.place, []).append(item)
+    return found
 
 
 def _without_dns(world: World) -> dict[Place, list[Diagnostic]]:

@@ -6,7 +6,7 @@ pod would be selected, not what would then happen to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -86,12 +86,25 @@ class Material:
     Attributes:
         anywhere: Ports by which the policies speak of every destination.
         namespaces: Namespaces in which policies stand.
+        pod_selectors: Every selector of pods, by their own labels.
+        namespace_selectors: Every selector of namespaces.
     """
 
     pods: tuple[PodWish, ...] = ()
     blocks: tuple[BlockWish, ...] = ()
     anywhere: tuple[PortWish, ...] = ()
     namespaces: tuple[str, ...] = ()
+    pod_selectors: tuple[LabelSelector, ...] = ()
+    namespace_selectors: tuple[LabelSelector, ...] = ()
+
+
+def vocabulary(selectors: Iterable[LabelSelector]) -> dict[str, frozenset[str]]:
+    """The label keys of which selectors speak, with the values that they name."""
+    found: dict[str, frozenset[str]] = {}
+    for selector in selectors:
+        for item in selector.requirements:
+            found[item.key] = found.get(item.key, frozenset()) | item.values
+    return found
 
 
 def namespaces(selector: LabelSelector) -> Iterator[NamespaceWish]:

@@ -105,6 +105,8 @@ def material(policies: Sequence[Policy]) -> Material:
         tuple(wish for item in found for wish in item.blocks),
         tuple(dict.fromkeys(port for item in found for port in item.anywhere)),
         tuple(dict.fromkeys(name for item in found for name in item.namespaces)),
+        tuple(dict.fromkeys(one for item in found for one in item.pod_selectors)),
+        tuple(dict.fromkeys(one for item in found for one in item.namespace_selectors)),
     )
 
 

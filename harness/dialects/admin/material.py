@@ -18,19 +18,27 @@ def material(policies: Sequence[Policy]) -> Material:
     """
     pods: list[PodWish] = []
     blocks: list[BlockWish] = []
+    sets: list[PodSet] = []
     for policy in policies:
         parsed: AdminPolicy = policy.parsed
         listen = tuple(port for rule in parsed.ingress for port in _ports(rule.ports))
         pods += _pods(parsed.subject, listen)
+        sets.append(parsed.subject)
         for direction in (Direction.INGRESS, Direction.EGRESS):
             for rule in parsed.rules(direction):
                 ports = tuple(_ports(rule.ports)) if direction is Direction.EGRESS else ()
                 for peer in rule.peers:
                     if isinstance(peer, PodSet):
                         pods += _pods(peer, ports)
+                        sets.append(peer)
                     elif isinstance(peer, NetworkSet):
                         blocks += [BlockWish(network, (), peer.place, ports) for network in peer.networks]
-    return Material(tuple(pods), tuple(blocks))
+    return Material(
+        tuple(pods),
+        tuple(blocks),
+        pod_selectors=tuple(dict.fromkeys(item.pods for item in sets)),
+        namespace_selectors=tuple(dict.fromkeys(item.namespaces for item in sets)),
+    )
 
 
 def _pods(chosen: PodSet, listen: tuple[PortWish, ...]) -> Iterator[PodWish]:

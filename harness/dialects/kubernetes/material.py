@@ -14,6 +14,7 @@ from harness.dialects.material import (
     examples,
     namespaces,
 )
+from harness.dialects.selectors import LabelSelector
 from harness.model.policy import Policy
 from harness.model.rules import Direction
 
@@ -23,11 +24,14 @@ def material(policies: Sequence[Policy]) -> Material:
     pods: list[PodWish] = []
     blocks: list[BlockWish] = []
     anywhere: list[PortWish] = []
+    of_pods: list[LabelSelector] = []
+    of_namespaces: list[LabelSelector] = []
     for policy in policies:
         parsed: NetworkPolicy = policy.parsed
         own = NamespaceWish(parsed.namespace)
         listen = tuple(port for rule in parsed.ingress for port in _ports(rule.ports))
         pods += [PodWish(own, labels, parsed.place, listen) for labels in examples(parsed.subject)]
+        of_pods.append(parsed.subject)
         for direction in (Direction.INGRESS, Direction.EGRESS):
             for rule in parsed.rules(direction):
                 ports = tuple(_ports(rule.ports)) if direction is Direction.EGRESS else ()
@@ -37,10 +41,20 @@ def material(policies: Sequence[Policy]) -> Material:
                     if isinstance(peer, BlockPeer):
                         block = peer.block
                         blocks.append(BlockWish(block.network, block.excepts, peer.place, ports))
-                    else:
-                        pods += _peers(peer, own, ports)
+                        continue
+                    pods += _peers(peer, own, ports)
+                    of_pods.append(peer.pods)
+                    if peer.namespaces is not None:
+                        of_namespaces.append(peer.namespaces)
     names = dict.fromkeys(policy.parsed.namespace for policy in policies)
-    return Material(tuple(pods), tuple(blocks), tuple(dict.fromkeys(anywhere)), tuple(names))
+    return Material(
+        tuple(pods),
+        tuple(blocks),
+        tuple(dict.fromkeys(anywhere)),
+        tuple(names),
+        tuple(dict.fromkeys(of_pods)),
+        tuple(dict.fromkeys(of_namespaces)),
+    )
 
 
 def _peers(peer: PodPeer, own: NamespaceWish, ports: tuple[PortWish, ...]) -> Iterator[PodWish]:
