@@ -50,5 +50,3 @@ def test_5000_udp_cells_after_a_deny_and_not_one_false_allow(
     assert len(ran.cells) == SOURCES * SERVERS * PORTS == 5000
     assert Counter(ran.statuses()) == {"passed": 5000}, str(ran)[:4000]
     assert ran.code == 0
-    used = Counter(cell["observation"]["local"] for cell in ran.cells.values())
-    assert max(used.values()) == 1, "two cells of one sweep left from the same port"
