@@ -50,7 +50,6 @@ def _await(api: Api) -> None:
     deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         try:
-            api.reach("/readyz/ping")
             api.get("/api/v1/namespaces")
             return
         except ClusterError:
