@@ -22,7 +22,12 @@ from harness.model.verdict import Status
 from harness.scenario import load
 from tests.cluster.clusters import probe_image
 
-pytestmark = pytest.mark.cluster
+pytestmark = [
+    pytest.mark.cluster,
+    # The client's connection pools belong to threads and are closed when these are collected.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
 
 FOUR = """
 scenario: $ns-four
