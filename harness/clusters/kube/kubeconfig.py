@@ -14,6 +14,20 @@ if TYPE_CHECKING:
     from kubernetes.client import Configuration
 
 
+def _contexts(kubeconfig: str | None) -> tuple[list[str], str]:
+    """The names of all contexts, and the current one; empty when there is none.
+
+    The client's own listing refuses a file without a current context, also when one is named.
+    """
+    from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, KubeConfigMerger
+
+    whole = KubeConfigMerger(kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION).config
+    if whole is None:
+        raise FileNotFoundError("there is no kubeconfig: name one with kubeconfig:PATH")
+    names = [str(item["name"]) for item in whole.safe_get("contexts") or ()]
+    return names, str(whole.safe_get("current-context") or "")
+
+
 def load_configuration(kubeconfig: str | None, context: str | None) -> tuple[Configuration, str]:
     """Read a kubeconfig.
 
@@ -36,13 +50,14 @@ def load_configuration(kubeconfig: str | None, context: str | None) -> tuple[Con
     if kubeconfig is not None and not Path(kubeconfig).is_file():
         raise SpecError(f"there is no kubeconfig {kubeconfig}", "name the file that kubectl uses")
     try:
-        contexts, active = config.list_kube_config_contexts(config_file=kubeconfig)
+        names, active = _contexts(kubeconfig)
     except malformed as trouble:
         raise SpecError(
             f"the kubeconfig cannot be read: {_malformed(trouble)}", "check it with: kubectl config view"
         ) from trouble
-    names = [item["name"] for item in contexts]
-    name = context or active["name"]
+    name = context or active
+    if not name:
+        raise SpecError("the kubeconfig has no current context", f"name one of: {', '.join(names) or 'none'}")
     if name not in names:
         raise SpecError(f"the kubeconfig has no context {name!r}", f"it has: {', '.join(names) or 'none'}")
     configuration = Configuration()
