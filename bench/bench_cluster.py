@@ -22,6 +22,7 @@ from harness.cli.pods import DEFAULT_IMAGE, PodSettings
 from harness.clusters.kube.world import CONNECT_TIMEOUT
 from harness.engine.cluster import Cluster
 from harness.engine.run import run
+from harness.engine.scenario_run import EVIDENCE_TIMEOUT
 from harness.model.probe import Probe
 from harness.model.scenario import Scenario
 from harness.model.topology import Protocol
@@ -98,7 +99,7 @@ def compare(scenario: Scenario, cluster: Cluster, context: str, sample: int) -> 
         sweep = time.perf_counter() - began
         denied = next(probe for probe in probes if probe.source.name != probe.target.name)
         began = time.perf_counter()
-        world.evidence(denied, world.connect_timeout)
+        list(world.evidence([denied], EVIDENCE_TIMEOUT))
         evidence = time.perf_counter() - began
         # Allowed and denied cells as often as in the whole, each with the address that the sweep went to.
         chosen = random.Random(1).sample(range(len(probes)), min(sample, len(probes)))

@@ -15,6 +15,7 @@ from harness.cli.config import Config
 from harness.cli.exits import CliError
 
 DEFAULT_PATH = "scenarios"
+CLUSTER_JOBS = 4
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -22,9 +23,12 @@ def jobs_value(ctx: click.Context, param: click.Parameter, value: object) -> int
     """The number of scenarios at the same time.
 
     `auto` is three for each processor, at most 8: a scenario mostly waits for its denied probes to time out.
+    On other clusters than the lab it is 4: their nodes do the work, and they have others to work for.
     """
     text = str(value)
     if text == "auto":
+        if not str(ctx.params.get("cluster", "lab")).startswith("lab"):
+            return CLUSTER_JOBS
         return min(8, 3 * (os.cpu_count() or 1))
     if not (text.isascii() and text.isdecimal() and int(text) >= 1):
         raise click.BadParameter(f"{text!r} is no number from 1 upwards; write one, or auto", ctx, param)

@@ -152,3 +152,18 @@ def test_doctor_shows_where_values_come_from(folder: Path, snapshot: SnapshotAss
     (folder / "netcheck.toml").write_text('cluster = "lab?as=generic"\n')
     text = plain(origin_lines(list(found({"NETCHECK_JOBS": "2"}).values()), str(folder / "netcheck.toml")))
     assert text.replace(str(folder), "FOLDER") == snapshot
+
+
+@pytest.mark.parametrize(
+    ("arguments", "jobs"),
+    [
+        (["--cluster", "context:prod"], 4),
+        (["--cluster", "context:prod", "-j", "auto"], 4),
+        (["--cluster", "kind:x", "-j", "7"], 7),
+        ([], min(8, 3 * (os.cpu_count() or 1))),
+        (["--cluster", "lab?as=generic"], min(8, 3 * (os.cpu_count() or 1))),
+    ],
+)
+def test_as_many_scenarios_at_once_as_the_cluster_likes(arguments: list[str], jobs: int) -> None:
+    context = run.make_context("run", arguments, obj=State())
+    assert context.params["jobs"] == jobs
