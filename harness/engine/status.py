@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from harness.model.result import Backend
 from harness.model.verdict import Expectation, Expected, Known, Status, Verdict
 
-_KNOWN = re.compile(r"(?P<name>[a-z0-9-]+?)\s*(?:(?P<op><=|>=|==|=|<|>)\s*v?(?P<version>[0-9.]+))?")
+_NAME = re.compile(r"[a-z0-9-]+?(?=\s*(?:[<>=]|$))")
+_BOUND = re.compile(r"\s*,?\s*(?P<op><=|>=|==|=|<|>)\s*v?(?P<version>[0-9.]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +49,25 @@ def _known(expectation: Expectation, backend: Backend) -> tuple[Known, ...]:
 
 
 def matches(condition: str, backend: Backend) -> bool:
-    """Whether `calico<3.33` describes a backend: its name, and its version where one is asked for."""
-    found = _KNOWN.fullmatch(condition.strip())
-    if found is None or found["name"] not in backend.names:
+    """Whether `calico<3.33` or `cilium>=1.19,<1.19.5` describes a backend: its name, and every bound."""
+    text = condition.strip()
+    name = _NAME.match(text)
+    if name is None or name[0] not in backend.names:
         return False
-    if not found["op"]:
-        return True
-    version = backend.versions.get(found["name"])
+    at = name.end()
+    while at < len(text):
+        bound = _BOUND.match(text, at)
+        if bound is None or not _within(backend.versions.get(name[0]), bound["op"], bound["version"]):
+            return False
+        at = bound.end()
+    return True
+
+
+def _within(version: str | None, op: str, bound: str) -> bool:
+    """Whether a version lies within one bound; an unknown one lies within none."""
     if version is None:
         return False
-    ours, theirs = _numbers(version), _numbers(found["version"])
+    ours, theirs = _numbers(version), _numbers(bound)
     width = max(len(ours), len(theirs))
     ours, theirs = ours + (0,) * (width - len(ours)), theirs + (0,) * (width - len(theirs))
     return {
@@ -67,7 +77,7 @@ def matches(condition: str, backend: Backend) -> bool:
         ">=": ours >= theirs,
         "==": ours == theirs,
         "=": ours == theirs,
-    }[found["op"]]
+    }[op]
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -32,7 +32,9 @@ BACKENDS = (
 """Names of CNIs and of the lab's personalities that suggestions are made from; others are accepted, too."""
 
 _BACKEND = re.compile(
-    r"(?P<name>[a-z0-9][-a-z0-9]*)\s*(?:(?P<op><=|>=|<|>|==|=)\s*(?P<version>v?[0-9]+(\.[0-9]+)*))?"
+    r"(?P<name>[a-z0-9][-a-z0-9]*)\s*(?:{0}(?:\s*,\s*{0})*)?".format(
+        r"(?:<=|>=|<|>|==|=)\s*v?[0-9]+(?:\.[0-9]+)*"
+    )
 )
 
 
@@ -88,7 +90,7 @@ def _known_backend(item: KnownSpec, problems: Problems) -> bool:
             "bad-backend",
             f'"{item.backend}" names no backend',
             item.backend.place,
-            help="write a CNI's name, with a version range if needed: calico<3.33",
+            help="write a CNI's name, with versions if needed: calico<3.33, or cilium>=1.19,<1.19.5",
         )
         return False
     if found["name"] in ("lab", "generic"):

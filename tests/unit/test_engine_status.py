@@ -130,6 +130,11 @@ def test_observe_never_fails(verdict: Verdict, deviation: Expected, backend: Bac
         ("calico<10", True),
         ("calico<", False),
         ("calico<newest", False),
+        ("calico>=3.32,<3.33", True),
+        ("calico>=3.32, <3.33", True),
+        ("calico>=3.31,<3.32.1", False),
+        ("calico>=3.33,<3.34", False),
+        ("calico<3.33,", False),
         ("", False),
     ],
 )
