@@ -36,6 +36,15 @@ _PHASES = {
     "close": "taking the world down",
 }
 
+_BRIEFLY = {
+    "build": "building",
+    "control": "controls",
+    "apply": "applying",
+    "sweep": "probing",
+    "evidence": "evidence",
+    "close": "removing",
+}
+
 
 class Progress(Protocol):
     """A listener that tells how far the run is."""
@@ -164,9 +173,9 @@ class BarProgress:
                 self._task = self._bar.add_task("", total=total)
                 self._bar.start()
             case ScenarioStarted(scenario):
-                self._running[scenario.name] = _PHASES["build"]
+                self._running[scenario.name] = _BRIEFLY["build"]
             case PhaseStarted():
-                self._running[event.scenario.name] = _phase(event)
+                self._running[event.scenario.name] = _BRIEFLY.get(event.phase, event.phase)
             case CellJudged():
                 self._judged[event.scenario.name] = self._judged.get(event.scenario.name, 0) + 1
                 self._advance(1)
@@ -206,9 +215,11 @@ class BarProgress:
         room = max(10, self._columns - 48)
         if self._stopping:
             return shorten(STOPPING, room)
-        texts = [f"{name}: {phase}" for name, phase in self._running.items()]
-        more = f" (+{len(texts) - 1})" if len(texts) > 1 else ""
-        return shorten(printable(texts[0]), room - len(more)) + more if texts else ""
+        if not self._running:
+            return ""
+        name, phase = next(iter(self._running.items()))
+        more = f" (+{len(self._running) - 1})" if len(self._running) > 1 else ""
+        return f"{shorten(printable(name), room - len(phase) - 2 - len(more))}: {phase}{more}"
 
 
 def _phase(event: PhaseStarted) -> str:

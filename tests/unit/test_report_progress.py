@@ -129,3 +129,21 @@ def test_an_interrupted_run_shows_what_finished() -> None:
     assert "FAIL  relabel" in out.getvalue()
     assert "api-policy" not in out.getvalue()
     assert out.getvalue().endswith("interrupted: 3 of 3 cells measured\n2 scenarios not begun\n")
+
+
+def test_the_bar_keeps_the_phase_whole_and_shortens_the_name() -> None:
+    plan = RESULT.scenarios[0].scenario
+    long = replace(plan, name="a-scenario-with-a-very-long-name-indeed")
+    bar = BarProgress(Terminal(), {"COLUMNS": "80"})
+    for event in (
+        RunStarted("r1", RESULT.backend, (long, plan)),
+        ScenarioStarted(long),
+        ScenarioStarted(plan),
+        PhaseStarted(long, "sweep", "expect", 8),
+    ):
+        bar(event)
+    text = bar._description()
+    bar.close()
+    assert text.startswith("a-scen")
+    assert text.endswith("indeed: probing (+1)")
+    assert len(text) <= 32
