@@ -50,6 +50,7 @@ def test_the_owner_of_a_names_address_is_asked_for_its_receipts() -> None:
         "_addresses": addresses,
         "_fleet": agents,
         "_canary": SimpleNamespace(hub="hub"),
+        "_externals": SimpleNamespace(adapted=lambda _probe, found, _topology, _hub: found),
     }
     for name, part in parts.items():
         setattr(built, name, part)
