@@ -32,6 +32,12 @@ class Wish:
     adopt: bool = False
     externals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    def words(self) -> tuple[str, ...]:
+        """The wish as it stands on a command line."""
+        named = [f"{name}={address}" for name, found in self.externals.items() for address in found]
+        external = tuple(word for text in named for word in ("--external", text))
+        return ("--adopt", *external) if self.adopt else external
+
 
 def outside_options(command: _Command) -> _Command:
     """`--adopt` and `--external`."""

@@ -121,6 +121,7 @@ def run(
             cluster,
             namespace_prefix,
             assume,
+            wish.words(),
             jobs,
             fail_fast,
             keep,
@@ -192,6 +193,7 @@ class _How:
     cluster: str
     namespace_prefix: str
     assume: tuple[str, ...]
+    outside: tuple[str, ...]
     jobs: int
     fail_fast: bool
     keep: bool
@@ -222,7 +224,13 @@ def _measure(scenarios: Sequence[Scenario], how: _How, opening: Opening) -> RunR
     except ClusterError as error:
         return _unavailable(scenarios, how, error)
     assumed = frozenset(how.assume) - cluster.backend.features
-    cluster.backend = replace(cluster.backend, features=cluster.backend.features | assumed, assumed=assumed)
+    again = [*how.outside, *(word for feature in how.assume for word in ("--assume", feature))]
+    cluster.backend = replace(
+        cluster.backend,
+        features=cluster.backend.features | assumed,
+        assumed=assumed,
+        options=tuple(again),
+    )
     if how.namespace_prefix:
         cluster = RenamedCluster(cluster, how.namespace_prefix)
     # What the cluster holds for the run is let go before a signal may end the process again.

@@ -25,6 +25,7 @@ class Backend:
         features: What it can do (`ipv6`, `external`, `sctp`, …).
         lacks: What would give it a feature that it has not, by feature; not of every feature is it known.
         assumed: Those of the features that the user says it has, though none were found.
+        options: Words of the command line that another run needs to meet the same cluster.
     """
 
     spec: str
@@ -33,6 +34,7 @@ class Backend:
     features: frozenset[str] = frozenset()
     assumed: frozenset[str] = frozenset()
     lacks: Mapping[str, str] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

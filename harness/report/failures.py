@@ -37,7 +37,7 @@ def rerun(scenario: Scenario, step: str, cell: CellResult, backend: Backend) -> 
     """The command that measures this cell alone, quoted for a shell."""
     words = ["netcheck", "run", scenario.place.file]
     if backend.spec != DEFAULT_CLUSTER:
-        words += ["--cluster", backend.spec]
+        words += ["--cluster", backend.spec, *backend.options]
     if NAMESPACE_PREFIX in backend.versions:
         words += ["--namespace-prefix", backend.versions[NAMESPACE_PREFIX]]
     words += ["-k", full_id(scenario.name, step, cell.id)]

@@ -44,6 +44,7 @@ def backend_out(backend: Backend) -> Json:
         "versions": dict(backend.versions),
         "features": sorted(backend.features),
         "assumed": sorted(backend.assumed),
+        "options": list(backend.options),
     }
 
 
@@ -54,8 +55,9 @@ def backend_in(data: In) -> Backend:
         tuple(data["names"]),
         dict(data["versions"]),
         frozenset(data["features"]),
-        # Reports of the first version know no assumptions.
+        # Reports of the first version know neither assumptions nor options.
         frozenset(data.get("assumed", ())),
+        options=tuple(data.get("options", ())),
     )
 
 

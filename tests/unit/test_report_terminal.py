@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from harness.model.result import RunResult, ScenarioResult
 from harness.model.verdict import Status
-from harness.report.failures import headline
+from harness.report.failures import details, headline
 from harness.report.printer import ColourPrinter, PlainPrinter, columns_of, encodable, printer, wants_colour
 from harness.report.terminal import Style, names_width, render
 from harness.report.text import duration, line, plain
@@ -179,3 +180,10 @@ def test_a_reader_that_has_gone_is_no_error() -> None:
 
     for kind in (PlainPrinter, ColourPrinter):
         kind(Gone(), 80).print([line("text")])
+
+
+def test_the_command_to_run_again_meets_the_same_cluster() -> None:
+    cluster = replace(samples.LAB, spec="kind:two", options=("--adopt", "--assume", "l7-http"))
+    cell = samples.judged(samples.cell("n/a", "n/b", samples.A), Status.FAILED)
+    shown = dict(details(samples.failing().scenario, "expect", cell, cluster))
+    assert " --cluster kind:two --adopt --assume l7-http -k " in shown["rerun"]
