@@ -69,7 +69,7 @@ DEFAULT_CLUSTER = "lab"
     "--report",
     multiple=True,
     metavar="FORMAT:PATH[,...]",
-    help="Write junit:PATH or json:PATH; repeatable.",
+    help="Write junit:PATH, json:PATH or html:PATH; repeatable.",
 )
 @click.option("--keep", is_flag=True, help="Leave the worlds standing; `netcheck cleanup` removes them.")
 @options.verbose_option("Show the matrices of passing scenarios and the notes of their cells too.")
@@ -151,7 +151,7 @@ def _reports(values: Sequence[str]) -> tuple[Report, ...]:
         reports = writers.parse(values)
         writers.prepare(reports)
     except writers.ReportError as error:
-        raise CliError(f"--report: {error}", "write --report junit:PATH or json:PATH") from error
+        raise CliError(f"--report: {error}", "write --report junit:PATH, json:PATH or html:PATH") from error
     return reports
 
 

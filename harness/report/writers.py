@@ -37,7 +37,13 @@ def _json(result: RunResult) -> str:
     return to_text(result)
 
 
-FORMATS: dict[str, Callable[[RunResult], str]] = {"junit": _junit, "json": _json}
+def _html(result: RunResult) -> str:
+    from harness.report.html import to_html
+
+    return to_html(result)
+
+
+FORMATS: dict[str, Callable[[RunResult], str]] = {"junit": _junit, "json": _json, "html": _html}
 """What can be written, by the name that `--report` takes."""
 
 

@@ -23,7 +23,7 @@ def test_formats_and_paths() -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("html:x", r"unknown report format 'html'; this version writes junit, json"),
+        ("pdf:x", r"unknown report format 'pdf'; this version writes junit, json, html"),
         ("juint:x", r'did you mean "junit"\?'),
         ("junit", r"names no file; write junit:PATH"),
         ("junit:", r"names no file"),
