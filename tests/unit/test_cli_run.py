@@ -223,7 +223,7 @@ def test_all_errors_of_the_files_are_shown_and_no_packet_is_sent(run: Run, tmp_p
         (["--cluster", "lab?as=cilium"], "unknown personality 'cilium'"),
         (["--cluster", "context:"], "cluster 'context:' names nothing"),
         (["--cluster", "lab?speed=9"], "the lab has no setting 'speed'"),
-        (["--report", "html:x"], "this version writes junit, json"),
+        (["--report", "pdf:x"], "this version writes junit, json"),
         (["--report", "junit:scenarios/shop.yaml/x"], "cannot write the junit report"),
         (["-j", "0"], "'0' is no number from 1 upwards"),
         (["-j", "many"], "'many' is no number from 1 upwards"),
