@@ -55,7 +55,8 @@ def init(paths: tuple[str, ...], output: str | None, namespace: str, color: str)
     for path in files:
         if not path.exists():
             raise CliError(f"{path}: there is no such file or folder", "check the path")
-    bundle = read_bundle(files, stdin=sys.stdin.read() if "-" in paths else None, namespace=namespace)
+    stdin = reading.standard_input(color=color) if "-" in paths else None
+    bundle = read_bundle(files, stdin=stdin, namespace=namespace)
     problems = bundle.problems.sorted()
     if any(item.severity is Severity.ERROR for item in problems):
         shade = reading.wants_color(color, sys.stderr)

@@ -60,7 +60,7 @@ def lint(ctx: click.Context, paths: tuple[str, ...], fix: bool, form: str, color
     from harness.report.text import count
     from harness.source.diagnostics import Severity
 
-    stdin = sys.stdin.read() if STANDARD_INPUT in paths else None
+    stdin = reading.standard_input(color=color) if STANDARD_INPUT in paths else None
     named = tuple(path for path in paths if path != STANDARD_INPUT)
     chosen = options.chosen_paths(ctx, named) if named or stdin is None else ()
     found = look(chosen, stdin)

@@ -178,7 +178,7 @@ def read_policies(files: Sequence[Path], *, stdin: bool, color: str) -> tuple[To
     from harness.cli import reading
     from harness.source.diagnostics import Severity
 
-    bundle = read_bundle(files, stdin=sys.stdin.read() if stdin else None)
+    bundle = read_bundle(files, stdin=reading.standard_input(color=color) if stdin else None)
     problems = bundle.problems.sorted()
     if any(item.severity is Severity.ERROR for item in problems):
         shade = reading.wants_color(color, sys.stderr)

@@ -52,6 +52,32 @@ def read(paths: Sequence[Path], *, color: bool, warnings: Warnings = "none") -> 
     return tuple(loaded.scenarios)
 
 
+def standard_input(*, color: str) -> str:
+    """The text of standard input.
+
+    Raises:
+        InvalidFilesError: It is too large or no UTF-8 text; what is wrong has been printed on stderr.
+    """
+    from harness.source.diagnostics import Problems
+    from harness.source.place import Place
+    from harness.source.text import MAX_BYTES, decode
+
+    name = "<stdin>"
+    problems = Problems()
+    # Bytes: which encoding Python takes for text here, and how strictly, depends on the locale.
+    data = sys.stdin.buffer.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        message = f"more than {MAX_BYTES / 1e6:.1f} MB come from standard input"
+        problems.error("file-too-large", message, Place(name), help="split it into several runs")
+        text = None
+    else:
+        text = decode(data, name, problems)
+    if text is None:
+        print_diagnostics(problems.found, None, sys.stderr, color=wants_color(color, sys.stderr))
+        raise InvalidFilesError(tally(problems.found))
+    return text
+
+
 def print_diagnostics(
     problems: Iterable[Diagnostic], sources: Sources | None, stream: TextIO, *, color: bool
 ) -> None:

@@ -15,7 +15,7 @@ from harness.source.diagnostics import Problems, Related
 from harness.source.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from harness.source.place import Place
 from harness.source.sources import Sources
-from harness.source.text import MAX_BYTES, allowed, decode, read_bytes
+from harness.source.text import MAX_BYTES, allowed, decode, position, read_bytes
 
 if TYPE_CHECKING:
     import yaml
@@ -103,6 +103,10 @@ def read_text(text: str, name: str, problems: Problems, *, sources: Sources | No
 def _syntax_error(error: yaml.YAMLError, text: str, name: str, problems: Problems) -> None:
     mark = getattr(error, "problem_mark", None)
     place = Place(name, mark.line + 1, mark.column + 1) if mark else Place(name)
+    end = position(text, len(text), name)
+    if place.line > end.line:
+        # libyaml ends the last line of a text even if nothing else does.
+        place = end
     what = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be parsed"
     sources = Sources({name: text})
     line = sources.line(name, place.line) or ""

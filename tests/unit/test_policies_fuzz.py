@@ -9,8 +9,11 @@ from __future__ import annotations
 import copy
 import json
 import os
+import subprocess
+import sys
 from typing import Any
 
+import pytest
 import yaml
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
@@ -190,6 +193,8 @@ def mutated(draw: st.DrawFn) -> str:
     """Some manifests with a few changes of their keys, values and types, and of their text."""
     documents: Any = copy.deepcopy(draw(st.lists(st.sampled_from(MANIFESTS), min_size=1, max_size=3)))
     for _ in range(draw(st.integers(0, 3))):
+        if not documents:
+            break
         *way, last = draw(st.sampled_from([path for path in paths(documents) if path]))
         node = documents
         for key in way:
@@ -288,3 +293,12 @@ def test_any_tree_in_any_field_is_answered(text: str) -> None:
 @given(mutated())
 def test_any_damage_to_good_manifests_is_answered(text: str) -> None:
     examine(text)
+
+
+@pytest.mark.parametrize("command", ["lint", "predict", "init"])
+def test_standard_input_that_is_no_utf8_is_refused_with_its_place(command: str) -> None:
+    strict = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    words = [sys.executable, "-m", "harness", command, "-"]
+    done = subprocess.run(words, input=b"a: 1\nb: \xff\n", capture_output=True, env=strict, timeout=120)
+    assert done.returncode == 4
+    assert b"<stdin>:2:4: error[not-utf8]" in done.stderr

@@ -48,6 +48,24 @@ def said(*policies: Policy) -> list[tuple[str, str]]:
 
 
 CASES: dict[str, tuple[list[Policy], list[tuple[str, str]]]] = {
+    "for which addresses a name stands, nobody knows": (
+        [
+            policy(
+                "a",
+                {
+                    "tier": "Admin",
+                    "priority": 1,
+                    "subject": {"namespaces": {}},
+                    "egress": [
+                        {"action": "Accept", "to": [{"domainNames": ["example.com"]}]},
+                        {"action": "Deny", "to": [{"networks": ["203.0.113.0/24"]}]},
+                    ],
+                },
+                "ClusterNetworkPolicy",
+            )
+        ],
+        [],
+    ),
     "one rule is never redundant": ([policy("a", ingress({"from": [WEB]}))], []),
     "the same rule twice": (
         [policy("a", ingress({"from": [WEB]}, {"from": [WEB]}))],

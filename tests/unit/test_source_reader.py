@@ -261,3 +261,10 @@ def test_what_json_says_is_read_back(tree: object):
     documents, problems = read(json.dumps(tree))
     assert problems.found == []
     assert manifest_value(documents[0].root) == tree
+
+
+def test_what_is_missing_at_the_end_is_missing_inside_of_the_text():
+    _, problems = read("a: 'b'\n&a ")
+    assert [(item.id, item.place.line, item.place.column) for item in problems.found] == [
+        ("yaml-syntax", 2, 4)
+    ]

@@ -123,8 +123,11 @@ class _Standing(Standing):
     def _names(self, peer: NameSet, end: End) -> Match:
         """Which addresses a name stands for, each CNI learns in its own way."""
         if end.kind is SourceKind.EXTERNAL:
-            known = self.topology.externals[end.name].names
-            stands = any(_named(pattern, name) for pattern in peer.names for name in known)
+            known = self.topology.externals.get(end.name)
+            # Of an address that is no external of the world, nothing tells which names stand for it.
+            stands = known is None or any(
+                _named(pattern, name) for pattern in peer.names for name in known.names
+            )
         else:
             stands = any(f".{pattern}".endswith(f".{CLUSTER_DOMAIN}") for pattern in peer.names)
         return "domain-name" if stands else False
