@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from harness.engine import plan
@@ -33,6 +33,9 @@ EVIDENCE_TIMEOUT = 0.1
 
 UNWITNESSED = "judged without a receipt: nothing of netcheck's runs at the destination"
 """What a reader should know of a cell towards a real address outside."""
+
+CONTROL_PAUSE = 0.2
+"""Seconds between two looks at paths that do not work yet; decides nothing."""
 
 DEADLINE = 30.0
 """Seconds in which differing sweeps must come to agree, unless the scenario says otherwise."""
@@ -136,12 +139,30 @@ class ScenarioRun:
             if sweep.topology != here:
                 world.reshape(sweep.topology)
                 here = sweep.topology
-            probes = tuple(sweep.probes.values())
-            seen = world.sweep(probes, self._timeout(world))
-            for key, probe, observation in zip(sweep.probes, probes, seen, strict=True):
-                self._controls[key] = judge_control(probe, observation)
+            self._controls |= self._controlled(world, sweep.probes)
         if here != self._scenario.topology:
             world.reshape(self._scenario.topology)
+
+    def _controlled(
+        self, world: World, probes: Mapping[plan.ControlKey, Probe]
+    ) -> dict[plan.ControlKey, str]:
+        """Why each path does not work; empty where it does.
+
+        On clusters the network of a new pod and the way to a new service come some time after the pod itself
+        runs, so what does not connect there is probed again until the deadline.
+        """
+        found: dict[plan.ControlKey, str] = {}
+        left = dict(probes)
+        deadline = time.monotonic() + (self._scenario.settings.deadline or DEADLINE)
+        while True:
+            seen = world.sweep(tuple(left.values()), self._timeout(world))
+            for (key, probe), observation in zip(left.items(), seen, strict=True):
+                found[key] = judge_control(probe, observation)
+            left = {key: probe for key, probe in left.items() if found[key]}
+            if not left or world.sweeps == 1 or time.monotonic() >= deadline:
+                return found
+            if self._stop.wait(CONTROL_PAUSE):
+                raise InterruptedRunError
 
     def _timeout(self, world: World) -> float:
         return self._scenario.settings.connect_timeout or world.connect_timeout

@@ -310,6 +310,30 @@ def by_sweep(*answers: Observation) -> Callable[[Probe, int], Observation]:
     return lambda probe, sweep: answers[min(sweep, len(answers)) - 1] if sweep else ALLOWED
 
 
+def test_on_clusters_a_path_may_come_late() -> None:
+    # The network of a pod comes after the pod.
+    answers = iter((DROPPED, DROPPED))
+    cluster = ScriptedCluster(lambda _probe, _sweep: next(answers, ALLOWED), sweeps=2)
+    (found,) = one(scenario(step(cell("n/a -> n/b:80", Expected.ALLOW))), cluster).cells
+    assert (found.status, found.control) == (Status.PASSED, "")
+
+
+def test_on_the_lab_a_control_is_taken_once() -> None:
+    answers = iter((DROPPED,))
+    cluster = ScriptedCluster(lambda _probe, _sweep: next(answers, ALLOWED))
+    (found,) = one(scenario(step(cell("n/a -> n/b:80", Expected.ALLOW))), cluster).cells
+    assert found.status is Status.ERROR
+    assert found.control
+
+
+def test_a_path_that_never_comes_is_an_error_after_the_deadline() -> None:
+    cluster = ScriptedCluster(lambda _probe, _sweep: DROPPED, sweeps=2)
+    broken = scenario(step(cell("n/a -> n/b:80", Expected.DENY)), settings=Settings(deadline=0.3))
+    (found,) = one(broken, cluster).cells
+    assert found.status is Status.ERROR
+    assert "control" in found.reason
+
+
 def test_two_sweeps_that_agree_are_enough() -> None:
     cluster = ScriptedCluster(by_sweep(DROPPED), sweeps=2)
     (found,) = one(scenario(step(cell("n/a -> n/b:80", Expected.DENY))), cluster).cells
