@@ -97,14 +97,20 @@ def _without_dns(world: World) -> dict[Place, list[Diagnostic]]:
                 if any(rule.action is Action.ALLOW and rule.matches for rule in block.rules):
                     speaking |= block.subjects
     silent: dict[str, bool] = {}
+    truncated: dict[str, bool] = {}
     for policy in world.policies:
         pods = sorted(chosen.get(policy.place, frozenset()) - {DNS_POD})
         for pod in pods:
             if pod not in silent:
-                silent[pod] = pod in speaking and _may_ask(pod, world) is Answer.DENY
+                silent[pod] = pod in speaking and _may_ask(pod, world, Protocol.UDP) is Answer.DENY
+                asks = not silent[pod] and _may_ask(pod, world, Protocol.UDP) is Answer.ALLOW
+                truncated[pod] = asks and _may_ask(pod, world, Protocol.TCP) is Answer.DENY
         # Whoever may send nothing at all needs no names.
         mute = [pod for pod in pods if silent[pod]]
+        short = [pod for pod in pods if truncated[pod]]
         if not mute:
+            if short:
+                found[policy.place] = [_udp_only(policy, short)]
             continue
         names = ", ".join(mute[:3]) + (" and others" if len(mute) > 3 else "")
         found[policy.place] = [
@@ -120,6 +126,18 @@ def _without_dns(world: World) -> dict[Place, list[Diagnostic]]:
     return found
 
 
-def _may_ask(pod: str, world: World) -> Answer:
-    target = Target(TargetKind.SERVICE, DNS_POD, 53, Protocol.UDP)
+def _udp_only(policy: Policy, pods: Sequence[str]) -> Diagnostic:
+    names = ", ".join(pods[:3]) + (" and others" if len(pods) > 3 else "")
+    return Diagnostic(
+        "dns-without-tcp",
+        Severity.INFO,
+        f"{policy} restricts egress, and {names} may ask the cluster's DNS over UDP only: answers that are "
+        "cut short cannot be asked for again over TCP",
+        policy.place,
+        help="allow port 53 for both protocols",
+    )
+
+
+def _may_ask(pod: str, world: World, protocol: Protocol) -> Answer:
+    target = Target(TargetKind.SERVICE, DNS_POD, 53, protocol)
     return predict(world.topology, world.policies, Probe(Source(SourceKind.POD, pod), target)).verdict

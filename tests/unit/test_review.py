@@ -84,7 +84,7 @@ ADVICE = {
     "a port of the destination": (
         "  podSelector: {matchLabels: {app: web}}\n  policyTypes: [Egress]\n"
         "  egress: [{to: [{podSelector: {matchLabels: {app: api}}}], ports: [{port: 1}]},"
-        " {ports: [{port: 53, protocol: UDP}]}]\n",
+        " {ports: [{port: 53, protocol: UDP}, {port: 53}]}]\n",
         ["port-without-listener"],
     ),
     "egress without names": (
@@ -99,8 +99,14 @@ ADVICE = {
     "egress with names": (
         "  podSelector: {matchLabels: {app: web}}\n  policyTypes: [Egress]\n"
         "  egress: [{to: [{namespaceSelector: {}, podSelector: {matchLabels: {k8s-app: kube-dns}}}],"
-        " ports: [{port: 53, protocol: UDP}]}, {to: [{podSelector: {}}]}]\n",
+        " ports: [{port: 53, protocol: UDP}, {port: 53}]}, {to: [{podSelector: {}}]}]\n",
         [],
+    ),
+    "egress with names over UDP only": (
+        "  podSelector: {matchLabels: {app: web}}\n  policyTypes: [Egress]\n"
+        "  egress: [{to: [{namespaceSelector: {}, podSelector: {matchLabels: {k8s-app: kube-dns}}}],"
+        " ports: [{port: 53, protocol: UDP}]}, {to: [{podSelector: {}}]}]\n",
+        ["dns-without-tcp"],
     ),
     "a block over private ranges": (
         "  podSelector: {}\n  ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/0, except: [10.0.0.0/8]}}]}]\n",
@@ -218,6 +224,17 @@ def test_sarif_names_rule_place_and_correction(tmp_path: Path) -> None:
     version = next(item for item in run["results"] if item["ruleId"] == "unknown-api-version")
     (change,) = version["fixes"][0]["artifactChanges"]
     assert change["replacements"][0]["insertedContent"]["text"] == "networking.k8s.io/v1"
+
+
+def test_replaced_kinds_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "anp.yaml"
+    file.write_text(
+        "apiVersion: policy.networking.k8s.io/v1alpha1\nkind: AdminNetworkPolicy\nmetadata: {name: x}\n"
+        "spec: {priority: 1, subject: {namespaces: {}},"
+        " ingress: [{action: Deny, from: [{namespaces: {}}]}]}\n",
+        encoding="utf-8",
+    )
+    assert ids(invoke("lint", "--format", "json", str(file))) == ["deprecated-api-version"]
 
 
 def test_guides_are_corrected_in_words(tmp_path: Path) -> None:

@@ -11,6 +11,18 @@ from harness.model.topology import Topology
 from harness.source.diagnostics import Diagnostic, Severity
 
 
+def of_policy(policy: Policy) -> Iterator[Diagnostic]:
+    """What can be said of the policy without any world."""
+    if policy.api_version.endswith("/v1alpha1"):
+        yield Diagnostic(
+            "deprecated-api-version",
+            Severity.WARNING,
+            f"{policy.kind} of {policy.api_version} has been replaced by ClusterNetworkPolicy",
+            policy.place,
+            "write a ClusterNetworkPolicy (v1alpha2): `tier:` says where it stands, Allow is called Accept",
+        )
+
+
 def in_world(policy: Policy, topology: Topology) -> Iterator[Diagnostic]:
     """Subjects and peers that are nobody here."""
     parsed: AdminPolicy = policy.parsed

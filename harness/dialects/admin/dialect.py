@@ -54,7 +54,7 @@ class Admin:
 
     def advice(self, policy: Policy, topology: Topology | None) -> Sequence[Diagnostic]:
         """See `harness.dialects.base.Dialect.advice`."""
-        return () if topology is None else tuple(advisor.in_world(policy, topology))
+        return tuple(advisor.of_policy(policy) if topology is None else advisor.in_world(policy, topology))
 
     def parts(self, policy: Policy) -> Iterator[PolicyPart]:
         """See `harness.dialects.base.Dialect.parts`."""
