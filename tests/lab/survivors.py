@@ -44,6 +44,7 @@ _SURVIVORS: dict[str, dict[str, str]] = {
     "admin-networks": {
         "outside egress[1]: one place higher": _OTHER_PEERS,
         "shop/own-pods-and-world egress[0].to[1]: removed": _FINAL,
+        "shop/own-pods-and-world egress[0].to[1].ipBlock: 198.51.100.0/24 instead of 198.51.100.0/25": _FINAL,
     },
     "admin-nodes": {
         "no-nodes egress[0]: removed": _HOST_NETWORK,
