@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from harness.clusters.kube.api import Api, load_configuration
 from harness.cni.detect import detect
@@ -37,8 +39,13 @@ def api_of(context: str) -> Api:
 def reachable(context: str) -> bool:
     """Whether a context is there and its API server answers."""
     try:
+        configuration, _ = load_configuration(None, context)
+        # A run waits for a server that hiccups; whether there is one at all shows at once.
+        server = urlsplit(configuration.host)
+        with socket.create_connection((server.hostname or "", server.port or 443), timeout=5):
+            pass
         api_of(context).get("/version")
-    except ClusterError:
+    except (ClusterError, OSError):
         return False
     return True
 
