@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness.source.diagnostics import Diagnostic, Fix
+from harness.source.sources import LINE_BREAK
 
 
 def fixes(diagnostics: Iterable[Diagnostic]) -> dict[str, list[Fix]]:
@@ -29,9 +30,9 @@ def fixed(text: str, wanted: Iterable[Fix]) -> str:
         text: As it was when the diagnostics were made.
         wanted: Corrections of this text that do not overlap.
     """
-    lines = text.splitlines(keepends=True)
+    starts = [0, *(found.end() for found in LINE_BREAK.finditer(text))]
     for fix in sorted(wanted, key=lambda fix: fix.place, reverse=True):
-        place = fix.place
-        line = lines[place.line - 1]
-        lines[place.line - 1] = line[: place.column - 1] + fix.text + line[place.end_column - 1 :]
-    return "".join(lines)
+        start = starts[fix.place.line - 1]
+        before, after = start + fix.place.column - 1, start + fix.place.end_column - 1
+        text = text[:before] + fix.text + text[after:]
+    return text

@@ -42,12 +42,10 @@ def mutants_of(scenario: Scenario) -> Iterator[Mutant]:
         prefix = f"{step.name}: " if len(scenario.steps) > 1 else ""
         for policy in applied(scenario, number):
             for what, manifest in _mistakes(policy, step):
-                yield Mutant(
-                    f"{prefix}{name_of(policy)} {what}",
-                    number,
-                    policy,
-                    reread(policy, manifest),
-                )
+                broken = reread(policy, manifest)
+                # What the API server refuses, such as port 65536, is noticed without any cell.
+                if broken is not None:
+                    yield Mutant(f"{prefix}{name_of(policy)} {what}", number, policy, broken)
 
 
 def name_of(policy: Policy) -> str:
@@ -66,14 +64,13 @@ def applied(scenario: Scenario, number: int) -> Sequence[Policy]:
     return step.apply or (step.policies if number == 0 else ())
 
 
-def reread(policy: Policy, manifest: Mapping[str, Any]) -> Policy:
-    """The manifest as its dialect's parser reads it; it must be valid."""
+def reread(policy: Policy, manifest: Mapping[str, Any]) -> Policy | None:
+    """The manifest as its dialect's parser reads it; None when the API server would refuse it."""
     problems = Problems()
     (document,) = read_text(json.dumps(manifest), f"{policy.place.file}", problems)
-    assert isinstance(document.root, MappingNode)
-    read = parse_manifest(document.root, policy.namespace, problems)
-    assert read is not None, [str(item) for item in problems.found]
-    return read
+    if not isinstance(document.root, MappingNode):
+        return None
+    return parse_manifest(document.root, policy.namespace, problems)
 
 
 def with_mutant(scenario: Scenario, mutant: Mutant) -> Scenario:

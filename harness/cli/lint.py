@@ -131,9 +131,10 @@ def _write(found: Found) -> int:
     for name, wanted in fixes(found.problems).items():
         text = found.sources.texts.get(name)
         path = Path(name)
-        if text is None or path.read_text(encoding="utf-8") != text:
+        # Bytes, so that the ends of the lines stay what they are.
+        if text is None or path.read_bytes() != text.encode():
             continue
-        path.write_text(fixed(text, wanted), encoding="utf-8")
+        path.write_bytes(fixed(text, wanted).encode())
         written += len(wanted)
     return written
 

@@ -120,3 +120,24 @@ def test_steps_are_told_apart(file: Path) -> None:
     second = replace(step, name="two", apply=())
     found = list(on_paper(replace(scenario, steps=(first, second))))
     assert all(item.mutant.id.startswith("one: ") for item in found)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "spec: {podSelector: {}, ingress: [{ports: [{port: 65535}, {port: 1, endPort: 65535}]}]}",
+        f"spec: {{podSelector: {{matchLabels: {{app: {'x' * 63}}}}}, ingress: []}}",
+        "spec: {podSelector: {}, ingress: [{from: [{podSelector: {matchLabels: {app: " + "x" * 63 + "}}}]}]}",
+        "spec:",
+        "",
+    ],
+)
+def test_mistakes_that_the_api_server_refuses_are_left_out(file: Path, spec: str) -> None:
+    start, end = SCENARIO.index("    spec:"), SCENARIO.index("expect:")
+    file.write_text(f"{SCENARIO[:start]}    {spec}\n{SCENARIO[end:]}", encoding="utf-8")
+    assert list(on_paper(only_with_warnings(file)))
+
+
+def only_with_warnings(file: Path) -> Scenario:
+    (scenario,) = load([file]).scenarios
+    return scenario

@@ -194,6 +194,17 @@ def test_fix_writes_what_is_certain_and_nothing_else(tmp_path: Path) -> None:
     )
 
 
+def test_the_ends_of_lines_stay_what_they_are(tmp_path: Path) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_bytes(FIXABLE.replace("\n", "\r\n").encode())
+    for _ in range(3):
+        result = invoke("lint", "--fix", str(file))
+    assert result.exit_code == 0, result.output
+    data = file.read_bytes()
+    assert data.count(b"\r\n") == data.count(b"\n") == FIXABLE.count("\n")
+    assert b"networking.k8s.io/v1\r\n" in data
+
+
 def test_standard_input_is_not_corrected() -> None:
     result = invoke("lint", "--fix", "-", stdin=FIXABLE)
     assert result.exit_code == 4

@@ -16,12 +16,10 @@ _OTHER_PROTOCOL = {"TCP": "UDP", "UDP": "TCP", "SCTP": "TCP"}
 
 def mistakes(manifest: Mapping[str, Any]) -> Iterator[tuple[str, Json]]:
     """`(what, manifest)` for every mistake in a NetworkPolicy; each is a deep copy with a single change."""
-    spec = manifest["spec"]
+    spec = manifest.get("spec") or {}
 
     def changed(**fields: Any) -> Json:
-        mutated: Json = copy.deepcopy(dict(manifest))
-        mutated["spec"].update(copy.deepcopy(fields))
-        return mutated
+        return copy.deepcopy({**manifest, "spec": {**spec, **fields}})
 
     subject = spec.get("podSelector") or {}
     yield "podSelector: selects nobody", changed(podSelector=nobody())
