@@ -67,7 +67,7 @@ def read_bundle(paths: Iterable[Path], *, stdin: str | None = None, namespace: s
         stdin: Text of standard input, read besides the paths.
         namespace: Namespace of manifests that name none.
     """
-    return read_files(_files(paths), Sources(), stdin=stdin, namespace=namespace)
+    return read_files(files_of(paths), Sources(), stdin=stdin, namespace=namespace)
 
 
 def read_files(
@@ -112,8 +112,8 @@ def _groups() -> set[str]:
     return {api_version.partition("/")[0] for api_version, _ in kinds()}
 
 
-def _files(paths: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
-    """Each file, and whether it was named outright."""
+def files_of(paths: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
+    """Each YAML file, and whether it was named outright; the others stand in folders that were."""
     for path in paths:
         if path.is_dir():
             inside = (item for item in path.rglob("*") if item.suffix in YAML and item.is_file())

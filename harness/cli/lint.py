@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 SCHEMA = "netcheck.dev/lint/v1"
 STANDARD_INPUT = "-"
-_YAML = (".yaml", ".yml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,7 @@ def lint(ctx: click.Context, paths: tuple[str, ...], fix: bool, form: str, color
 
 def look(chosen: Sequence[Path], stdin: str | None) -> Found:
     """Read everything and say what is to say about it."""
-    from harness.author.bundle import read_files
+    from harness.author.bundle import files_of, read_files
     from harness.author.review import World, review, worlds
     from harness.model.builtin import with_builtins
     from harness.scenario import find_files, load
@@ -100,27 +99,14 @@ def look(chosen: Sequence[Path], stdin: str | None) -> Found:
     scenario_files = find_files(chosen)
     loaded = load(scenario_files)
     read = {path.resolve() for path in (*scenario_files, *loaded.files)}
-    named = {path for path in chosen if path.is_file()}
-    rest = [path for path in yaml_files(chosen) if path.resolve() not in read]
-    bundle = read_files(((path, path in named) for path in rest), loaded.sources, stdin=stdin)
+    rest = {path: named for path, named in files_of(chosen) if path.resolve() not in read}
+    bundle = read_files(rest.items(), loaded.sources, stdin=stdin)
     found = list(worlds(loaded.scenarios))
     if bundle.topology.pods and bundle.policies:
         found.append(World(with_builtins(bundle.topology), tuple(bundle.policies)))
     problems = Problems([*loaded.problems, *bundle.problems.found, *review(found, bundle.policies)])
     files = len(read) + len(rest) + (stdin is not None)
     return Found(problems.sorted(), loaded.sources, files, len(loaded.scenarios))
-
-
-def yaml_files(paths: Sequence[Path]) -> list[Path]:
-    """All YAML files: those that are named, and those in the folders that are named."""
-    found: dict[Path, None] = {}
-    for path in paths:
-        if path.is_dir():
-            inside = (item for item in path.rglob("*") if item.suffix in _YAML and item.is_file())
-            found.update(dict.fromkeys(sorted(inside)))
-        else:
-            found[path] = None
-    return list(found)
 
 
 def _write(found: Found) -> int:
