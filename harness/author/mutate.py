@@ -50,7 +50,11 @@ def on_paper(scenario: Scenario) -> Iterator[Noticed]:
     scenario = resolve(scenario)
     if any(carried(step.policies) for step in scenario.steps):
         return
+    already = _does_not_hold(_first_wrong(scenario))
     for mutant in mutants_of(scenario):
+        if already:
+            yield Noticed(scenario, mutant, error=already)
+            continue
         cell = _first_wrong(with_mutant(scenario, mutant))
         yield Noticed(scenario, mutant, cell) if cell else _survivor(scenario, mutant)
 
@@ -84,6 +88,9 @@ def observed(
         scenario, some = plan[result.scenario.name]
         if result.skipped:
             continue
+        sound = result.steps[:1] if len(scenario.steps) == 1 else result.steps[: some[0].step]
+        wrong_before = (cell.id for step in sound for cell in step.cells if cell.status is Status.FAILED)
+        already = _does_not_hold(next(wrong_before, "") or _first_wrong(scenario))
         for number, mutant in enumerate(some, 1):
             steps = (
                 result.steps[number : number + 1] if len(scenario.steps) == 1 else result.steps[mutant.step :]
@@ -91,13 +98,20 @@ def observed(
             cells = [cell for step in steps for cell in step.cells]
             wrong = next((cell.id for cell in cells if cell.status is Status.FAILED), "")
             unmeasured = next((cell.reason for cell in cells if cell.status is Status.ERROR), "")
-            if wrong:
+            if already:
+                found.append(Noticed(scenario, mutant, error=already))
+            elif wrong:
                 found.append(Noticed(scenario, mutant, wrong))
             elif result.error or unmeasured or not cells:
                 found.append(Noticed(scenario, mutant, error=result.error or unmeasured or "not measured"))
             else:
                 found.append(_survivor(scenario, mutant))
     return found
+
+
+def _does_not_hold(cell: str) -> str:
+    """Why mistakes cannot be looked at; empty when no cell is wrong without them."""
+    return f"the scenario does not hold without any mistake: {cell} is not as expected" if cell else ""
 
 
 def _first_wrong(scenario: Scenario) -> str:

@@ -78,8 +78,9 @@ def mutate(
         raise CliError("no scenario has a policy in which a mistake could be made", "there is nothing to do")
     counted = [item for item in found if not item.equivalent and not item.error]
     noticed = [item for item in counted if item.cell]
-    share = 100 * len(noticed) / len(counted) if counted else 100.0
     errors = [item for item in found if item.error]
+    # Where nothing could be looked at, nothing was noticed either.
+    share = 100 * len(noticed) / len(counted) if counted else 0.0 if errors else 100.0
     if as_json:
         document = {
             "schema": SCHEMA,
@@ -132,10 +133,13 @@ def _lines(found: Sequence[Noticed], share: float, *, verbose: bool) -> list[Lin
         if not gaps and not verbose:
             continue
         lines.append(line((name, "bold"), (f"  {count(len(items), 'mistake')}", "dim")))
+        for text in dict.fromkeys(item.error for item in items if item.error):
+            same = count(sum(item.error == text for item in items), "mistake")
+            lines.append(line(("  error      ", "error"), f"{same} not looked at: {text}"))
         for item in items:
             if item.error:
-                lines.append(line(("  error      ", "error"), f"{item.mutant.id}: {item.error}"))
-            elif not item.cell and not item.equivalent:
+                continue
+            if not item.cell and not item.equivalent:
                 lines.append(line(("  unnoticed  ", "bad"), item.mutant.id))
                 lines.append(line((f"             a cell {item.witness} would notice it", "dim")))
             elif verbose:
@@ -147,7 +151,12 @@ def _lines(found: Sequence[Noticed], share: float, *, verbose: bool) -> list[Lin
         lines.append(EMPTY)
     noticed = sum(bool(item.cell) for item in found)
     equal = sum(item.equivalent for item in found)
-    text = f"{noticed} of {count(len(found) - equal, 'mistake')} noticed, {share:.0f} %"
+    errors = sum(bool(item.error) for item in found)
+    text = f"{noticed} of {count(len(found) - equal - errors, 'mistake')} noticed"
+    if len(found) > errors:
+        text += f", {share:.0f} %"
     tail = f"; {equal} more change nothing" if equal else ""
-    lines.append(line((text, "good" if share == 100 else "skip"), (tail, "dim")))
+    lines.append(line((text, "good" if share == 100 and not errors else "skip"), (tail, "dim")))
+    if errors:
+        lines.append(line((f"{count(errors, 'mistake')} could not be looked at", "error")))
     return lines

@@ -105,6 +105,23 @@ def test_a_network_that_ignores_mistakes_notices_only_what_it_shows(file: Path) 
     assert not any(item.cell or item.error for item in found)
 
 
+def test_a_scenario_that_does_not_hold_itself_notices_nothing(file: Path) -> None:
+    # Its wrong cell would seem to notice every mistake.
+    file.write_text(SCENARIO.replace("verdict: allow", "verdict: deny"), encoding="utf-8")
+    found = list(on_paper(only(file)))
+    assert found
+    assert not any(item.cell for item in found)
+    assert "shop/web->shop/api:8080/TCP" in found[0].error
+    result = invoke("shop.yaml")
+    assert result.exit_code == 6
+    assert result.output.count("does not hold without any mistake") == 1
+    assert "100 %" not in result.output
+    assert invoke("--fail-under", "1", "shop.yaml").exit_code == 1
+    always = observed([only(file)], FakeCluster(), jobs=1, emit=lambda _event: None)
+    assert always
+    assert not any(item.cell for item in always)
+
+
 def test_scenarios_without_policies_are_said(file: Path) -> None:
     head = SCENARIO[: SCENARIO.index("policies:")]
     file.write_text(f"{head}expect:\n  - {{from: shop/web, to: 'shop/api:8080', verdict: allow}}\n")
