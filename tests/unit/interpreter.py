@@ -64,7 +64,7 @@ class Interpreter:
         is_pod = peer.kind is SourceKind.POD and not is_node(peer, self.topology)
         if is_pod and peer.name in (match.pods or ()):
             return True
-        if not is_pod and peer.address is None and (peer.node or peer.name) in (match.nodes or ()):
+        if not is_pod and peer.address is None and _node(peer) in (match.nodes or ()):
             return True
         return any(self.block(item, peer, is_pod=is_pod) for item in match.blocks or ())
 
@@ -81,10 +81,15 @@ class Interpreter:
             return False
         address = peer.address
         if address is None:
-            name = peer.name if is_pod or peer.kind is SourceKind.NODE else (peer.node or "a")
+            name = peer.name if is_pod else _node(peer)
             v4, v6 = ADDRESSES[name].split()
             address = ipaddress.ip_address(v4 if self.asked.family is Family.IPV4 else v6)
         return address in block.network and not any(address in hole for hole in block.excepts)
+
+
+def _node(end: End) -> str:
+    """The node behind a node's end, or under a pod with its node's network; one not placed stands on `a`."""
+    return end.name if end.kind is SourceKind.NODE else (end.node or "a")
 
 
 def own_node(asked: Connection, topology: Topology) -> bool:
