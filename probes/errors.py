@@ -20,6 +20,24 @@ def watch_errors(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
 
 
+def mark_packets(sock: socket.socket, dscp: int, hops: int) -> None:
+    """Have all packets of `sock`, those too that the kernel sends again, carry a DSCP and a hop limit.
+
+    Args:
+        sock: Not yet connected.
+        dscp: 0 to 63; 0 leaves it as it is.
+        hops: 1 to 255; 0 leaves it as it is.
+    """
+    if sock.family == socket.AF_INET6:
+        level, field, limit = socket.IPPROTO_IPV6, socket.IPV6_TCLASS, socket.IPV6_UNICAST_HOPS
+    else:
+        level, field, limit = socket.IPPROTO_IP, socket.IP_TOS, socket.IP_TTL
+    if dscp:
+        sock.setsockopt(level, field, dscp << 2)
+    if hops:
+        sock.setsockopt(level, limit, hops)
+
+
 def icmp_error(sock: socket.socket) -> tuple[int, str] | None:
     """The first ICMP error in the queue as (errno, `icmp TYPE/CODE from ADDRESS`), or None."""
     for _ in range(8):

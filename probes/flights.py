@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from probes import wire
-from probes.errors import classify, icmp_error, name_error, watch_errors
+from probes.errors import classify, icmp_error, mark_packets, name_error, watch_errors
 from probes.source_ports import NoPortError
 
 if TYPE_CHECKING:
@@ -90,6 +90,11 @@ class Flight:
         """Open a socket and send the first packet."""
         raise NotImplementedError
 
+    def prepare(self, sock: socket.socket) -> None:
+        """Set what every new socket needs before its first packet."""
+        watch_errors(sock)
+        mark_packets(sock, self.options.get("dscp", 0), self.options.get("hops", 0))
+
     def ready(self, prober: Prober, events: int) -> None:
         """The socket has news."""
         raise NotImplementedError
@@ -153,7 +158,7 @@ class StreamFlight(Flight):
         protocol = _SCTP if self.kind == "sctp" else 0
         sock = socket.socket(self.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK, protocol)
         self.sock = sock
-        watch_errors(sock)
+        self.prepare(sock)
         code = sock.connect_ex((self.address, self.port))
         if code not in (0, errno.EINPROGRESS):
             self.fail(prober, code)
@@ -303,7 +308,7 @@ class DatagramFlight(Flight):
         """Send the first datagram."""
         sock = socket.socket(self.family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self.sock = sock
-        watch_errors(sock)
+        self.prepare(sock)
         prober.bind_fresh(sock, self.source)
         sock.connect((self.address, self.port))
         sock.send(self.payload())
@@ -357,7 +362,7 @@ class IcmpFlight(DatagramFlight):
         protocol = socket.IPPROTO_ICMPV6 if self.family == socket.AF_INET6 else socket.IPPROTO_ICMP
         sock = socket.socket(self.family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, protocol)
         self.sock = sock
-        watch_errors(sock)
+        self.prepare(sock)
         sock.connect((self.address, 0))
         sock.send(self.payload())
         self._resend = True

@@ -89,8 +89,7 @@ class Resolved:
         spec: `[source, kind, address, port, options]`, as the prober wants it.
         servers: Ids that may answer; empty = whoever does.
         proofs: What must listen for a denial to be one.
-        tour: What has to be sent, one after another, to meet every pod behind a service; empty where there
-            is only one way.
+        tour: What has to be sent to meet every pod behind a service; empty where there is only one way.
     """
 
     spec: list[Any]
@@ -100,7 +99,7 @@ class Resolved:
 
 
 Destination = tuple[str, int, tuple[str, ...], tuple[Proof, ...], tuple[str, ...]]
-"""Address, port, who may answer, what must listen, what to dial in turn to meet everyone who may answer."""
+"""Address, port, who may answer, what must listen, what to dial to meet everyone who may answer."""
 
 
 class Resolver:
@@ -276,7 +275,32 @@ def _tour(spec: list[Any], ways: tuple[str, ...]) -> tuple[list[Any], ...]:
     if len(ways) < 2:
         return ()
     source, kind, _, port, options = spec
-    return tuple([source, kind, way, port, options] for way in ways)
+    if len(set(ways)) > 1:
+        return tuple([source, kind, way, port, options] for way in ways)
+    return tuple([source, kind, way, port, {**options, **mark(n)}] for n, way in enumerate(ways))
+
+
+def mark(backend: int) -> dict[str, int]:
+    """What packets carry that are meant for one of several pods behind an address, as options of a probe.
+
+    Chance, or taking turns, would not do: what a policy drops, the kernel and the prober send again, and that
+    is translated anew. Enough for all pods that a world may have.
+
+    Args:
+        backend: Number of the pod, from 0, as `Topology.backends` counts.
+    """
+    turns, dscp = divmod(backend, MARKS)
+    options = {"dscp": dscp + 1}
+    if turns:
+        options["hops"] = HOPS + turns
+    return options
+
+
+MARKS = 63
+"""Values that a DSCP may have, besides that of packets which carry none."""
+
+HOPS = 64
+"""The hop limit that packets leave with, unless they carry another one."""
 
 
 def _need(address: str | None, what: str, family: Family) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from harness.clusters.lab.addressing import Addressing
-from harness.clusters.resolve import Proof, Resolved, Resolver, UnresolvedError
+from harness.clusters.resolve import Proof, Resolved, Resolver, UnresolvedError, mark
 from harness.model.builtin import DNS_POD, with_builtins
 from harness.model.probe import DnsQuery, HttpRequest, Probe, Source, SourceKind, Target, TargetKind
 from harness.model.topology import Family, Protocol, Service, ServicePort, ServiceType
@@ -112,11 +113,18 @@ CASES: list[tuple[str, list[object], tuple[str, ...], tuple[Proof, ...]]] = [
 
 
 @pytest.mark.parametrize(("text", "spec", "servers", "proofs"), CASES)
-def test_resolved(text: str, spec: list[object], servers: tuple[str, ...], proofs: tuple[Proof, ...]) -> None:
+def test_resolved(text: str, spec: list[Any], servers: tuple[str, ...], proofs: tuple[Proof, ...]) -> None:
     found = resolve(text)
     assert replace(found, tour=()) == Resolved(spec, servers, proofs)
-    # A tour dials the service once for each pod behind it.
-    assert found.tour == ((spec,) * len(proofs) if len(proofs) > 1 else ())
+    # A tour dials the service once for each pod behind it, and says which one is meant.
+    marked = tuple([*spec[:4], {**spec[4], "dscp": number}] for number in range(1, len(proofs) + 1))
+    assert found.tour == (marked if len(proofs) > 1 else ())
+
+
+def test_marks_tell_all_pods_apart_that_a_service_may_have() -> None:
+    marks = [mark(number) for number in range(10_000)]
+    assert len({tuple(item.items()) for item in marks}) == len(marks)
+    assert all(1 <= item["dscp"] <= 63 and 64 <= item.get("hops", 64) <= 255 for item in marks)
 
 
 def test_a_headless_service_is_toured_pod_by_pod() -> None:

@@ -7,13 +7,14 @@ connections and those of a pod to itself are masqueraded, as kube-proxy does.
 from __future__ import annotations
 
 from harness.clusters.lab.addressing import FAMILIES, Addressing
-from harness.clusters.resolve import pick
+from harness.clusters.resolve import HOPS, MARKS, pick
 from harness.model.topology import Family, Protocol, Service, ServicePort, ServiceType, Topology
 
 TABLE = "netcheck_services"
 NODEPORT_MARK = "0x4000"
 
 _IP = {Family.IPV4: "ip", Family.IPV6: "ip6"}
+_HOPS = {Family.IPV4: "ip ttl", Family.IPV6: "ip6 hoplimit"}
 
 
 def ruleset(topology: Topology, addressing: Addressing, node: str) -> str:
@@ -91,16 +92,31 @@ def _port(
     for index, target in enumerate(targets):
         backends.append(f"{name}_{index}")
         chains.append(f"chain {name}_{index} {{ meta l4proto {protocol} dnat {_IP[family]} to {target}; }}")
-    choices = ", ".join(f"{index} : goto {chain}" for index, chain in enumerate(backends))
-    body = (
-        f"goto {backends[0]}"
-        if len(backends) == 1
-        else f"numgen inc mod {len(backends)} vmap {{ {choices} }}"
-    )
-    chains.append(f"chain {name} {{ {body}; }}")
+    chains += _choice(name, backends, family)
     for address, number, from_outside in entries:
         mark = f"meta mark set meta mark | {NODEPORT_MARK} " if from_outside else ""
         dispatch.append(f"{_IP[family]} daddr {address} {protocol} dport {number} {mark}goto {name}")
+
+
+def _choice(name: str, backends: list[str], family: Family) -> list[str]:
+    """The chain that goes to one of several: the one that a packet is marked for, or each in turn."""
+    if len(backends) == 1:
+        return [f"chain {name} {{ goto {backends[0]}; }}"]
+    chains, marked = [], []
+    for value, sharing in enumerate(backends[:MARKS]):
+        others = backends[MARKS + value :: MARKS]
+        goal = sharing
+        if others:
+            goal = f"{name}_m{value}"
+            hops = ", ".join(f"{HOPS + turn} : goto {chain}" for turn, chain in enumerate([sharing, *others]))
+            chains.append(f"chain {goal} {{ {_HOPS[family]} vmap {{ {hops} }}; }}")
+        marked.append(f"{value + 1} : goto {goal}")
+    turns = ", ".join(f"{index} : goto {chain}" for index, chain in enumerate(backends))
+    body = (
+        f"{_IP[family]} dscp vmap {{ {', '.join(marked)} }};",
+        f"numgen inc mod {len(backends)} vmap {{ {turns} }};",
+    )
+    return [*chains, f"chain {name} {{", *body, "}"]
 
 
 def _nft_protocol(protocol: Protocol) -> str:

@@ -26,9 +26,6 @@ CHUNK = 1000
 AGAIN = 3
 """How often a probe is sent anew whose outcome says neither yes nor no, because the machine was too busy."""
 
-TOUR_RATE = 4000
-"""Probes per second that a slow machine sends at least."""
-
 OVERFLOW = "datagrams were lost at the destination, whose buffer was full: this machine is too busy"
 """Why a probe that may never have been read is no denial, if it stays so."""
 
@@ -166,8 +163,7 @@ class Sweeper:
     ) -> dict[int, str]:
         """Send probes of services once more for every pod behind them: none is met or missed by luck.
 
-        Services hand out their pods in turn. All is sent by one prober, the probes of one cell in a row, and
-        nothing else is on the way: each of them meets another pod.
+        Each of them carries the mark of the pod that it is meant for (`resolve.mark`).
 
         Returns:
             How the answers differ, by index of the probe; where they do, `results` and `receipts` get an
@@ -185,12 +181,9 @@ class Sweeper:
         owners = {leg: resolved[index] for leg, index in enumerate(legs)}
         for _ in range(AGAIN):
             number = self.number()
-            # Datagrams go out again after half the time, and must not do so before all others went out once.
-            self._begin(number, max(timeout, len(specs) / TOUR_RATE), 1)
-            for position, prober in enumerate(self._probers):
-                share = specs if position == 0 else []
-                prober.send({"op": "probes", "id": number, "probes": share, "last": True})
-            found, arrived = self._gather(number, timeout + len(specs) / TOUR_RATE, owners)
+            self._begin(number, timeout, ATTEMPTS)
+            self._plan(number, specs, last=True)
+            found, arrived = self._gather(number, timeout, owners)
             if not self._undecided(found, arrived, owners):
                 break
         answers: dict[int, dict[str, int]] = {}
