@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from string import Template
 
 from harness.clusters.kube.claims import probed_nodes, wanted
 from harness.clusters.kube.node_agents import NodeAgents
+from harness.engine.cluster import Claims
 from harness.model.scenario import Scenario
 from harness.scenario import load
 
@@ -18,7 +20,7 @@ pods:
 services:
   shop/front: {type: NodePort, selector: {app: api}, ports: ["80:8080:30080"]}
 externals:
-  out: {address: [203.0.113.10, "2001:db8::1"], listen: [443]}
+  out: {address: [203.0.113.10, "2001:db8::1"], listen: [443], names: [API.example.com.]}
 steps:
   - name: one
     expect: [{from: "node:a", to: "shop/api:8080", verdict: allow}]
@@ -46,7 +48,28 @@ def test_a_scenario_claims_what_there_is_one_of(tmp_path: Path) -> None:
         "node port 30080/TCP",
         "address 203.0.113.10",
         "address 2001:db8::1",
+        "name api.example.com",
     }
+
+
+def test_a_name_leads_to_one_place_at_a_time(tmp_path: Path) -> None:
+    """The cluster's DNS is shared: the second world would have the first one's probes go elsewhere."""
+    text = """
+scenario: $name
+pods: {$name/a: {}}
+externals: {out: {address: $address, listen: [443], names: [$host]}}
+expect: [{from: $name/a, to: "host:$host:443", verdict: allow}]
+"""
+    one, two, other = (
+        wanted(scenario(tmp_path, Template(text).substitute(name=name, address=address, host=host)))
+        for name, address, host in (
+            ("a", "203.0.113.1", "api.example.com"),
+            ("b", "203.0.113.2", "Api.example.com."),
+            ("c", "203.0.113.3", "www.example.com"),
+        )
+    )
+    assert not Claims(one).beside(Claims(two))
+    assert Claims(one).beside(Claims(other))
 
 
 def test_ports_of_ordinary_pods_are_nobodys_business(tmp_path: Path) -> None:

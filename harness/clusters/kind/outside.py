@@ -129,8 +129,7 @@ class KindOutside:
         for scenario in scenarios:
             for name, addresses in names_of(scenario.topology.externals.values()).items():
                 wanted.setdefault(name, addresses)
-        if wanted:
-            self._names.put(wanted)
+        self._names.put(wanted)
 
     def open(self, world: str, run: str, externals: Mapping[str, External]) -> Externals:
         """Start a container per external, route its addresses to it from every node."""
@@ -140,9 +139,7 @@ class KindOutside:
             self._check(external)
         assert self._names is not None, "a run prepares before it opens worlds"
         names = names_of(externals.values())
-        known = dict(self._names.names)
-        if any(known.get(name) != addresses for name, addresses in names.items()):
-            self._names.put({**known, **names})
+        self._names.put(names)
         made = KindExternals(self._docker, self._place, self._agent, world, run, self._names, names)
         try:
             made.start(externals, self._usable)

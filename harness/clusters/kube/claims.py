@@ -21,7 +21,7 @@ def topologies(scenario: Scenario) -> Iterator[Topology]:
 
 
 def wanted(scenario: Scenario) -> frozenset[str]:
-    """Namespaces, ports in the nodes' own network, and addresses outside: there is one of each."""
+    """Namespaces, ports in the nodes' own network, addresses and names outside: there is one of each."""
     found: set[str] = set()
     for topology in topologies(scenario):
         found |= {f"namespace {name}" for name in topology.namespaces if name not in BUILTIN}
@@ -34,6 +34,8 @@ def wanted(scenario: Scenario) -> frozenset[str]:
             }
         for external in topology.externals.values():
             found |= {f"address {address}" for address in external.addresses.values()}
+            # The cluster's DNS can lead a name to one place only, and worlds may want it elsewhere.
+            found |= {f"name {name.rstrip('.').lower()}" for name in external.names}
     return frozenset(found)
 
 

@@ -8,6 +8,7 @@ and CoreDNS's own `reload` reads it. The signal USR1 would be quicker, but leave
 from __future__ import annotations
 
 import functools
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -24,29 +25,27 @@ _TRIES = 5
 
 
 class ClusterNames:
-    """The names of one run in one cluster."""
+    """The names of one run in one cluster; used from any thread."""
 
     def __init__(self, api: Api, run: str) -> None:
         self._api = api
         self._run = run
+        self._lock = threading.Lock()
         self._put: dict[str, tuple[str, ...]] = {}
 
-    @property
-    def names(self) -> Mapping[str, tuple[str, ...]]:
-        """What was put in."""
-        return self._put
-
     def put(self, names: Mapping[str, Sequence[str]]) -> None:
-        """Have the cluster's DNS answer these names, and no others of this run; it takes a while.
+        """Have the cluster's DNS answer these names too, instead of what it said of them; it takes a while.
 
         Raises:
             ClusterError: Its configuration cannot be changed.
         """
-        wanted = {name: tuple(addresses) for name, addresses in names.items()}
-        if wanted == self._put:
-            return
-        change(self._api, lambda text: corefile.with_names(text, self._run, wanted))
-        self._put = wanted
+        # Worlds that open side by side must not write what they read before the other one wrote.
+        with self._lock:
+            wanted = {**self._put, **{name: tuple(addresses) for name, addresses in names.items()}}
+            if wanted == self._put:
+                return
+            change(self._api, lambda text: corefile.with_names(text, self._run, wanted))
+            self._put = wanted
         self.nudge()
 
     def take_out(self) -> None:
