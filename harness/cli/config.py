@@ -27,6 +27,7 @@ KEYS: Final[Mapping[str, str]] = {
     "image-pull-secret": _STRINGS,
     "image-registry": "a string",
     "pod-template": "a string",
+    "pod-timeout": "a string",
     "tag": _STRINGS,
     "jobs": 'a number or "auto"',
     "report": _STRINGS,

@@ -14,7 +14,8 @@ import click
 from click.core import ParameterSource
 
 from harness.cli.app import State
-from harness.clusters.kube.images import DEFAULT_IMAGE, from_registry, has_agent
+from harness.clusters.kube.images import DEFAULT_IMAGE, START_SECONDS, from_registry, has_agent
+from harness.source.values import BadValueError, duration
 
 if TYPE_CHECKING:
     from harness.clusters.kube.manifests import PodOptions
@@ -39,6 +40,7 @@ class PodSettings:
         pull_secrets: As `NAMESPACE/NAME`.
         registry: Where the image is instead; may be empty.
         template: What the file says; None without one.
+        timeout: Seconds that pods may take to run.
     """
 
     image: str = DEFAULT_IMAGE
@@ -47,6 +49,7 @@ class PodSettings:
     pull_secrets: tuple[str, ...] = ()
     registry: str = ""
     template: PodTemplate | None = None
+    timeout: float = START_SECONDS
 
     def options(self) -> PodOptions:
         """The same for the cluster driver."""
@@ -59,6 +62,7 @@ class PodSettings:
             pull_policy=self.pull_policy,
             pull_secrets=self.pull_secrets,
             template=self.template or PodTemplate(),
+            start_seconds=self.timeout,
         )
 
 
@@ -75,6 +79,7 @@ def pod_options(command: _Command) -> _Command:
             pull_secrets=tuple(dict.fromkeys(kwargs.pop("image_pull_secret"))),
             registry=kwargs.pop("image_registry"),
             template=_template(template, kwargs.get("color", "auto")) if template else None,
+            timeout=duration(kwargs.pop("pod_timeout")),
         )
         return command(*args, pods=pods, **kwargs)
 
@@ -135,6 +140,14 @@ def _template_path(ctx: click.Context, param: click.Parameter, value: str | None
     return Path(value)
 
 
+def _timeout(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    try:
+        duration(value)
+    except BadValueError as trouble:
+        raise click.BadParameter(f"{trouble}; {trouble.help}", ctx, param) from trouble
+    return value
+
+
 _OPTIONS = (
     click.option(
         "--probe-image",
@@ -178,5 +191,13 @@ _OPTIONS = (
         metavar="FILE",
         callback=_template_path,
         help="What the cluster asks of pods: tolerations, resources, annotations and the like.",
+    ),
+    click.option(
+        "--pod-timeout",
+        default=f"{START_SECONDS:.0f}s",
+        show_default=True,
+        metavar="DURATION",
+        callback=_timeout,
+        help="How long pods may take to run, their image pulled included.",
     ),
 )

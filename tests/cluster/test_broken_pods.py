@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.clusters.kube import fleet, objects
+from harness.clusters.kube import fleet
 from harness.clusters.kube.api import Api
 from harness.clusters.kube.cluster import KubeCluster
+from harness.clusters.kube.images import START_SECONDS
 from harness.clusters.kube.manifests import PodOptions
 from harness.clusters.kube.world import KubeWorld
 from harness.cni.detect import detect
@@ -228,16 +229,14 @@ def test_an_image_that_does_not_exist_is_said_soon(
     error = result.scenarios[0].error
     assert "cannot run: " in error, error
     assert "registry.invalid/nothing:1" in error or "--probe-image" in error, error
-    assert time.monotonic() - began < objects.START_SECONDS
+    assert time.monotonic() - began < START_SECONDS
 
 
 def test_a_pod_that_no_node_takes_is_said(
     enforcing_context: str,
     api: Callable[[str], Api],
     write: Callable[..., Path],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(objects, "START_SECONDS", 20.0)
     text = write(FOUR)
     server = api(enforcing_context)
 
@@ -246,7 +245,7 @@ def test_a_pod_that_no_node_takes_is_said(
             super().__init__(*arguments)  # type: ignore[arg-type]
             self._nodes = [("no-such-node", ("192.0.2.1",))]
 
-    options = PodOptions(image=probe_image(enforcing_context))
+    options = PodOptions(image=probe_image(enforcing_context), start_seconds=20)
     cluster = Nowhere(f"context:{enforcing_context}", server, detect, options)
     try:
         result = run([_scenario(text)], cluster, lambda event: None)

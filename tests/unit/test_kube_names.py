@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
@@ -24,10 +25,8 @@ class Dns:
         if not path.endswith("/configmaps/coredns"):
             return {"items": []}
         found = {"metadata": {"resourceVersion": str(self.version)}, "data": {"Corefile": self.text}}
-        try:
+        with contextlib.suppress(threading.BrokenBarrierError):  # nobody else came: they wait for their turn
             self._together.wait(0.2)
-        except threading.BrokenBarrierError:
-            pass  # nobody else came: they wait for their turn
         return found
 
     def patch(self, path: str, change: dict[str, Any]) -> None:

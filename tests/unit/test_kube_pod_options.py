@@ -140,6 +140,8 @@ def test_a_broken_template_stops_the_run_before_it_begins(tmp_path: Path) -> Non
         ("--image-registry", "https://mirror.example", "without https://"),
         ("--image-pull-secret", "regcred", "is no NAMESPACE/NAME"),
         ("--image-pull-policy", "Sometimes", "is not one of 'IfNotPresent', 'Always', 'Never'"),
+        ("--pod-timeout", "90", "the unit is missing; write 90ms or 90s"),
+        ("--pod-timeout", "2h", "is no duration; write a number with its unit"),
         ("--agent", "maybe", "is not one of 'auto', 'inject', 'image'"),
     ],
 )

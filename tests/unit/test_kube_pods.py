@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
@@ -21,6 +23,10 @@ class Listed:
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
         return {"items": [self._pod], "metadata": {"resourceVersion": "1"}}
+
+    def watch(self, path: str, version: str, seconds: float, **query: str) -> Iterator[dict[str, Any]]:
+        threading.Event().wait(seconds)  # nothing changes
+        return iter(())
 
 
 def awaited(
@@ -74,3 +80,11 @@ def test_an_image_without_the_agent() -> None:
 def test_a_pod_that_runs_has_addresses() -> None:
     status = {"containerStatuses": [{"state": {"running": {}}}], "podIPs": [{"ip": "10.0.0.1"}]}
     assert awaited(status) == {"ops/agent": ("10.0.0.1",)}
+
+
+def test_a_pod_gets_the_time_that_the_user_gives_it() -> None:
+    unscheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no room"}
+    text = "pod ops/agent did not run within 1 s: Unschedulable: no room"
+    with pytest.raises(ClusterError, match=text) as trouble:
+        awaited({"conditions": [unscheduled]}, PodOptions(start_seconds=1))
+    assert "--pod-timeout" in trouble.value.advice

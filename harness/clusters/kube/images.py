@@ -1,4 +1,4 @@
-"""Names of images."""
+"""The pods' image: its name, and how long it may take until it runs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ DEFAULT_IMAGE = "python:3.13-alpine"
 
 OWN = "netcheck-probe"
 """What the probe image's repository is called, wherever it lies."""
+
+
+START_SECONDS = 120.0
+"""How long pods may take to run, their image pulled included, where nobody says otherwise."""
 
 
 def has_agent(image: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.clusters.kube import owners
 from harness.clusters.kube.bundle import Agent
-from harness.clusters.kube.images import DEFAULT_IMAGE
+from harness.clusters.kube.images import DEFAULT_IMAGE, START_SECONDS
 from harness.clusters.kube.meshes import ANNOTATIONS
 from harness.clusters.kube.nodes import CONTROL_PLANE
 from harness.clusters.kube.pulling import PullSecret
@@ -36,6 +36,7 @@ class PodOptions:
         template: What the cluster asks of pods.
         tolerate_control_plane: Pods may run on control-plane nodes (small clusters have too few others).
         labels: Beside those of the scenario, which must not notice them.
+        start_seconds: How long pods may take to run, their image pulled included.
     """
 
     image: str = DEFAULT_IMAGE
@@ -46,6 +47,7 @@ class PodOptions:
     template: PodTemplate = field(default_factory=PodTemplate)
     tolerate_control_plane: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
+    start_seconds: float = START_SECONDS
 
     @property
     def agent(self) -> Agent:

@@ -15,9 +15,6 @@ from harness.clusters.kube.watching import await_gone, follow
 from harness.engine.cluster import ClusterError
 from harness.model.topology import Namespace, Pod, Service
 
-START_SECONDS = 120.0
-"""How long pods may take to run, image included."""
-
 _HOPELESS = frozenset(
     {
         "ErrImagePull",
@@ -120,7 +117,8 @@ class Objects:
                 found[identity] = addresses
                 waiting.discard(identity)
 
-        deadline = time.monotonic() + START_SECONDS
+        patience = self._options.start_seconds
+        deadline = time.monotonic() + patience
         namespaces = sorted({item.split("/")[0] for item in waiting})
         for namespace in namespaces:
             mine = {item for item in waiting if item.startswith(f"{namespace}/")}
@@ -130,7 +128,10 @@ class Objects:
         if waiting:
             first = sorted(waiting)[0]
             why = last.get(first, "nothing is known of it")
-            raise ClusterError(f"pod {first} did not run within {START_SECONDS:.0f} s: {why}")
+            raise ClusterError(
+                f"pod {first} did not run within {patience:.0f} s: {why}",
+                "where nodes or images need longer: --pod-timeout",
+            )
         return found
 
     # -- removal ---------------------------------------------------------------------------------------
