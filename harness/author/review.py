@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from harness.author.order import same_place
 from harness.author.redundant import redundant
 from harness.dialects.registry import DIALECTS, carried
 from harness.model.builtin import DNS_POD, with_builtins
@@ -52,6 +53,7 @@ def review(found: Sequence[World], alone: Iterable[Policy] = ()) -> list[Diagnos
     proved: dict[tuple[Place, ...], dict[Place, list[Diagnostic]]] = {}
     for world in found:
         without_dns = _without_dns(world)
+        unordered = same_place(world.policies, world.topology)
         together = tuple(policy.place for policy in world.policies)
         if together not in proved:
             proved[together] = _redundant(world.policies)
@@ -61,6 +63,7 @@ def review(found: Sequence[World], alone: Iterable[Policy] = ()) -> list[Diagnos
             for item in {
                 *DIALECTS[policy.dialect].advice(policy, world.topology),
                 *without_dns.get(policy.place, ()),
+                *unordered.get(policy.place, ()),
                 *proved[together].get(policy.place, ()),
             }:
                 said[policy.place, item] += 1

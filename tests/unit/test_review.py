@@ -248,6 +248,34 @@ def test_replaced_kinds_are_named(tmp_path: Path) -> None:
     assert ids(invoke("lint", "--format", "json", str(file))) == ["deprecated-api-version"]
 
 
+@pytest.mark.parametrize(
+    ("second", "expected"),
+    [
+        ("priority: 1, tier: Admin, subject: {namespaces: {}}", ["same-priority"] * 2),
+        ("priority: 2, tier: Admin, subject: {namespaces: {}}", []),
+        ("priority: 1, tier: Baseline, subject: {namespaces: {}}", []),
+        ("priority: 1, tier: Admin, subject: {namespaces: {matchLabels: {team: ops}}}", []),
+    ],
+)
+def test_admin_policies_without_an_order(tmp_path: Path, second: str, expected: list[str]) -> None:
+    shop = "{matchExpressions: [{key: team, operator: DoesNotExist}]}"
+    first = f"priority: 1, tier: Admin, subject: {{namespaces: {shop}}}"
+    rules = {"one": "Deny", "two": "Accept"}
+    documents = [
+        "apiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\n"
+        f"metadata: {{name: {name}}}\nspec: {{{spec}, ingress: [{{action: {rules[name]},"
+        " from: [{namespaces: {}}]}]}\n"
+        for name, spec in (("one", first), ("two", second))
+    ]
+    (tmp_path / "policy.yaml").write_text("---\n".join(documents), encoding="utf-8")
+    (tmp_path / "s.yaml").write_text(
+        f"scenario: s\npolicies: [policy.yaml]\n{WORLD}",
+        encoding="utf-8",
+    )
+    found = invoke("lint", "--format", "json", str(tmp_path / "s.yaml"))
+    assert [item for item in ids(found) if item == "same-priority"] == expected
+
+
 def test_guides_are_corrected_in_words(tmp_path: Path) -> None:
     file = tmp_path / "p.yaml"
     text = "apiVersion: spiffe.io/v1beta1\nkind: SPIREIdentity\nmetadata: {name: x}\n---\n" + HEAD.replace(
