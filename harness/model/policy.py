@@ -32,6 +32,8 @@ class Policy:
         parsed: What the dialect's parser made of it; only that dialect looks inside.
         place: Where the document begins.
         document: The manifest with its places; None when it did not come from a file.
+        lines: The lines of its file from `place.line` to its end, as they were when it was read; empty when
+            it did not come from a file.
     """
 
     dialect: str
@@ -43,6 +45,7 @@ class Policy:
     parsed: Any
     place: Place
     document: MappingNode | None = field(default=None, repr=False, compare=False)
+    lines: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def ref(self) -> PolicyRef:

@@ -9,6 +9,7 @@ from harness.model.outcome import Observation
 from harness.model.prediction import Finding, Predicted
 from harness.model.scenario import Cell, Scenario
 from harness.model.verdict import Expected, Status, Verdict
+from harness.source import Place
 
 NAMESPACE_PREFIX = "namespace-prefix"
 """Where `Backend.versions` says what stands before the names of namespaces on the cluster."""
@@ -133,6 +134,22 @@ class ScenarioResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Excerpt:
+    """What reports quote of a policy that decides cells.
+
+    Attributes:
+        policy: The policy as its rules' origins name it: `kind ns/name`.
+        place: Where its document begins.
+        parts: First line and lines of what is quoted; everything, or of a long policy its head and the
+            deciding rules.
+    """
+
+    policy: str
+    place: Place
+    parts: tuple[tuple[int, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RunResult:
     """A whole run.
 
@@ -142,6 +159,8 @@ class RunResult:
         interrupted: The user stopped the run; what was measured until then is here.
         revision: Git revision of the scenarios' folder; empty when there is none.
         left_behind: What could not be removed from the cluster, and why.
+        excerpts: Of the policies that decide; empty as long as the policies themselves are at hand
+            (`harness.report.excerpts` makes them).
     """
 
     run: str
@@ -153,6 +172,7 @@ class RunResult:
     revision: str = ""
     version: str = ""
     left_behind: tuple[str, ...] = ()
+    excerpts: tuple[Excerpt, ...] = ()
 
     @property
     def enforced(self) -> bool:

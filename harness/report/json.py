@@ -1,7 +1,8 @@
 """The run as JSON, versioned, complete enough to make every other report from it; `docs/json-report.md`.
 
-What is not in it: the worlds (namespaces, pods, …) and the policies' contents. Both stand in the files that
-the report names, at the revision that it names; `portable` says exactly what comes back.
+What is not in it: the worlds (namespaces, pods, …), and of the policies everything but excerpts of those that
+decide a cell. Both stand in the files that the report names, at the revision that it names; `portable` says
+exactly what comes back.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from harness.model.result import RunResult, ScenarioResult, StepResult
 from harness.model.scenario import Scenario, Step
 from harness.model.topology import Family, Topology
 from harness.model.verdict import Status
+from harness.report import excerpts
 from harness.report import json_parts as parts
 
 SCHEMA: Final = "netcheck.dev/run/v1"
@@ -44,6 +46,7 @@ def to_json(result: RunResult) -> dict[str, Any]:
         "backend": parts.backend_out(result.backend),
         "counts": {str(status): result.count(status) for status in Status},
         "scenarios": [_scenario_out(item) for item in result.scenarios],
+        "excerpts": [parts.excerpt_out(item) for item in excerpts.of(result)],
     }
 
 
@@ -67,6 +70,8 @@ def from_json(document: Mapping[str, Any]) -> RunResult:
             left_behind=tuple(document.get("left_behind", ())),
             revision=document["revision"],
             version=document["netcheck"],
+            # Earlier reports quote no policies.
+            excerpts=tuple(parts.excerpt_in(item) for item in document.get("excerpts", ())),
         )
     except KeyError as error:
         raise JsonReportError(f"the report lacks {error.args[0]!r}") from error
@@ -90,6 +95,11 @@ def checked(result: RunResult) -> RunResult:
         for cell in item.cells:
             texts += [cell.id, cell.reason, cell.control, cell.finding_text, *cell.notes]
             texts += cell.cell.expectation.backends
+    for excerpt in result.excerpts:
+        texts += [excerpt.policy, excerpt.place.file, *(text for _, lines in excerpt.parts for text in lines)]
+        numbers = [excerpt.place.line, excerpt.place.column, *(number for number, _ in excerpt.parts)]
+        if not all(isinstance(number, int) for number in numbers):
+            raise JsonReportError("the report cannot be read: an excerpt does not say which lines it quotes")
     for text in texts:
         if not isinstance(text, str):
             raise JsonReportError(f"the report cannot be read: {text!r:.40} stands where a text belongs")
@@ -98,7 +108,8 @@ def checked(result: RunResult) -> RunResult:
 
 def portable(result: RunResult) -> RunResult:
     """The run without what JSON leaves out: what `from_json` makes of what `to_json` wrote."""
-    return replace(result, scenarios=tuple(_portable_scenario(item) for item in result.scenarios))
+    scenarios = tuple(_portable_scenario(item) for item in result.scenarios)
+    return replace(result, scenarios=scenarios, excerpts=excerpts.of(result))
 
 
 def _portable_scenario(result: ScenarioResult) -> ScenarioResult:

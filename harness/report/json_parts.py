@@ -9,7 +9,7 @@ from harness.model.outcome import Observation, Outcome, OutcomeKind
 from harness.model.policy import Policy, PolicyRef
 from harness.model.prediction import Answer, Finding, Predicted
 from harness.model.probe import DnsQuery, HttpRequest, Probe, Request, Source, SourceKind, Target, TargetKind
-from harness.model.result import Backend, CellResult
+from harness.model.result import Backend, CellResult, Excerpt
 from harness.model.rules import Origin
 from harness.model.scenario import Cell, Relabel, Settings, Step, Transition
 from harness.model.topology import Family, Protocol, Topology
@@ -318,6 +318,26 @@ def _policy_in(data: In) -> Policy:
         {},
         None,
         place_in(data["place"]),
+    )
+
+
+def excerpt_out(excerpt: Excerpt) -> Json:
+    """What is quoted of a policy."""
+    return {
+        "policy": excerpt.policy,
+        "file": excerpt.place.file,
+        "line": excerpt.place.line,
+        "column": excerpt.place.column,
+        "parts": [{"line": line, "lines": list(lines)} for line, lines in excerpt.parts],
+    }
+
+
+def excerpt_in(data: In) -> Excerpt:
+    """The inverse of `excerpt_out`."""
+    return Excerpt(
+        data["policy"],
+        Place(data["file"], data["line"], data["column"]),
+        tuple((part["line"], tuple(part["lines"])) for part in data["parts"]),
     )
 
 

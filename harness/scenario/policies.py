@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.dialects.registry import parse_manifest
@@ -13,7 +13,7 @@ from harness.scenario.paths import Folder
 from harness.scenario.world import World
 from harness.source import Place
 from harness.source.diagnostics import Problems, Related, did_you_mean
-from harness.source.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from harness.source.nodes import MappingNode, Node, ScalarNode, SequenceNode, last_line
 from harness.source.reader import Document, read_file
 from harness.source.sources import Sources
 
@@ -74,7 +74,12 @@ class Reader:
 
     def _policy(self, node: MappingNode, world: World) -> Policy | None:
         policy = parse_manifest(node, self.namespace or "default", self.problems)
-        if policy is None or not policy.namespace:
+        if policy is None:
+            return None
+        policy = replace(
+            policy, lines=self.library.sources.lines(node.place.file, node.place.line, last_line(node))
+        )
+        if not policy.namespace:
             return policy
         metadata = node.get("metadata")
         named = metadata.get("namespace") if isinstance(metadata, MappingNode) else None

@@ -63,3 +63,20 @@ class MappingNode:
 
 
 Node = ScalarNode | SequenceNode | MappingNode
+
+
+def last_line(node: Node) -> int:
+    """The last line that has text of the node; where it begins when that is not known."""
+    last = 0
+    pending: list[Node] = [node]
+    while pending:
+        one = pending.pop()
+        place = one.place
+        # A place that ends in the first column ends with the line before.
+        end = place.end_line - (place.end_column == 1) if place.end_line else place.line
+        last = max(last, place.line, end)
+        if isinstance(one, MappingNode):
+            pending += [part for pair in one.items for part in pair]
+        elif isinstance(one, SequenceNode):
+            pending += one.items
+    return last

@@ -23,9 +23,16 @@ class Sources:
 
     def line(self, name: str, number: int) -> str | None:
         """Line `number` (from 1) of `name`, or None when it is not known."""
+        lines = self._split(name)
+        return lines[number - 1] if 1 <= number <= len(lines) else None
+
+    def lines(self, name: str, first: int, last: int) -> tuple[str, ...]:
+        """Lines `first` to `last` (from 1, both included) of `name`, as far as they are known."""
+        return tuple(self._split(name)[max(0, first - 1) : last])
+
+    def _split(self, name: str) -> list[str]:
         if name not in self.texts:
-            return None
+            return []
         if name not in self._lines:
             self._lines[name] = LINE_BREAK.split(self.texts[name])
-        lines = self._lines[name]
-        return lines[number - 1] if 1 <= number <= len(lines) else None
+        return self._lines[name]

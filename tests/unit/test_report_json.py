@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from harness.model.outcome import Observation, Outcome, OutcomeKind
 from harness.model.policy import Policy, PolicyRef
 from harness.model.probe import DnsQuery, HttpRequest, Probe, Source, SourceKind, Target, TargetKind
-from harness.model.result import Backend, CellResult, RunResult, ScenarioResult, StepResult
+from harness.model.result import Backend, CellResult, Excerpt, RunResult, ScenarioResult, StepResult
 from harness.model.scenario import Cell, Relabel, Scenario, Settings, Step, Transition
 from harness.model.topology import Family, Protocol, Topology
 from harness.model.verdict import Expectation, Expected, Known, Status, Verdict
@@ -139,6 +139,16 @@ runs = st.builds(
     st.booleans(),
     text,
     text,
+    st.just(()),
+    st.lists(
+        st.builds(
+            Excerpt,
+            text,
+            st.builds(Place, text, number, number),
+            st.lists(st.tuples(number, texts), max_size=2).map(tuple),
+        ),
+        max_size=1,
+    ).map(tuple),
 )
 
 
