@@ -128,7 +128,8 @@ def test_what_may_be_a_secret_is_left_out(tmp_path: Path) -> None:
 def test_an_inline_policy_is_quoted_from_the_scenario(tmp_path: Path) -> None:
     inline = (
         "\n  - {apiVersion: networking.k8s.io/v1, kind: NetworkPolicy,\n"
-        "     metadata: {name: web, namespace: ns}, spec: {podSelector: {}, ingress: [{ports: [{port: 81}, {port: 80}]}]}}"
+        "     metadata: {name: web, namespace: ns}, spec: "
+        "{podSelector: {}, ingress: [{ports: [{port: 81}, {port: 80}]}]}}"
     )
     result = measured(tmp_path, text=SCENARIO.replace("[POLICY]", inline))
     (excerpt,) = excerpts.of(result)
