@@ -7,6 +7,7 @@ heads and the deciding rules.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -30,6 +31,7 @@ _HIDDEN_IN: Final = frozenset({"annotations", "headers", "headerMatches"})
 _SUBJECT: Final = frozenset(
     {"podSelector", "policyTypes", "subject", "selector", "types", "endpointSelector", "nodeSelector"}
 )
+_FLOW_SPEC: Final = re.compile(r"(?:^|[\s{,-])[\"']?spec[\"']?:\s*\{")
 
 
 def of(result: RunResult) -> tuple[Excerpt, ...]:
@@ -92,11 +94,10 @@ def subject(excerpt: Excerpt) -> list[range]:
                 continue
             if inside >= 0 and indent <= inside:
                 inside = depth = -1
-            if key == "spec":
-                if bare.partition(":")[2].strip().startswith("{"):
-                    found.append(range(number, number + 1))
-                else:
-                    inside = indent
+            if _FLOW_SPEC.search(text):
+                found.append(range(number, number + 1))
+            elif key == "spec":
+                inside = indent
             elif inside >= 0:
                 depth = indent if depth < 0 else depth
                 if indent == depth and key in _SUBJECT:
