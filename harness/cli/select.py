@@ -48,7 +48,7 @@ def select(scenarios: Sequence[Scenario], expression: str, tags: Sequence[str]) 
         return tuple(tagged)
     exact = _exact(scenarios, expression)
     matches = compile_expression(expression) if exact is None else exact.__eq__
-    narrowed = (_narrow(item, matches) for item in tagged)
+    narrowed = (narrow(item, matches) for item in tagged)
     return tuple(item for item in narrowed if item is not None)
 
 
@@ -86,7 +86,8 @@ def _exact(scenarios: Sequence[Scenario], text: str) -> str | None:
     return next((found for found in ids if found in wanted), None)
 
 
-def _narrow(scenario: Scenario, matches: Predicate) -> Scenario | None:
+def narrow(scenario: Scenario, matches: Predicate) -> Scenario | None:
+    """A scenario with the cells whose full id matches, and the steps that they need; None without any."""
     steps = [_narrow_step(scenario, step, matches) for step in scenario.steps]
     last = max((number for number, step in enumerate(steps) if any(_all_cells(step))), default=None)
     return None if last is None else replace(scenario, steps=tuple(steps[: last + 1]))
