@@ -82,6 +82,19 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
+class Leg:
+    """One probe of a service among several, each of which is to meet another pod.
+
+    Attributes:
+        spec: What the prober sends.
+        server: Id of the pod that it must meet.
+    """
+
+    spec: list[Any]
+    server: str
+
+
+@dataclass(frozen=True, slots=True)
 class Resolved:
     """A probe ready to be sent.
 
@@ -95,11 +108,11 @@ class Resolved:
     spec: list[Any]
     servers: tuple[str, ...]
     proofs: tuple[Proof, ...]
-    tour: tuple[list[Any], ...] = ()
+    tour: tuple[Leg, ...] = ()
 
 
-Destination = tuple[str, int, tuple[str, ...], tuple[Proof, ...], tuple[str, ...]]
-"""Address, port, who may answer, what must listen, what to dial to meet everyone who may answer."""
+Destination = tuple[str, int, tuple[str, ...], tuple[Proof, ...], tuple[tuple[str, str], ...]]
+"""Address, port, who may answer, what must listen, and each pod behind a service with what meets it."""
 
 
 class Resolver:
@@ -212,9 +225,12 @@ class Resolver:
             if not backends:
                 raise UnresolvedError(f"headless service {service.id} has no pods behind it")
             ids = tuple(dict.fromkeys(pod.id for pod, _ in backends))
-            ways = tuple(_need(pick(addressing.pod(id), family), id, family) for id in ids)
-            direct = tuple(Proof(id, kind, way, target.port) for id, way in zip(ids, ways, strict=True))
-            return ways[0], target.port, ids, direct, ways
+            direct = tuple(
+                Proof(id, kind, _need(pick(addressing.pod(id), family), id, family), target.port)
+                for id in ids
+            )
+            ways = tuple((proof.place, proof.address) for proof in direct)
+            return direct[0].address, target.port, ids, direct, ways
         if target.kind is TargetKind.SERVICE:
             address = _need(pick(addressing.service(service.id), family), f"service {service.id}", family)
         else:
@@ -229,7 +245,7 @@ class Resolver:
             target.port,
             tuple(pod.id for pod, _ in backends),
             tuple(proofs),
-            (address,) * len(proofs),
+            tuple((proof.place, address) for proof in proofs),
         )
 
     def _offer(self, target: Target) -> tuple[Service, ServicePort]:
@@ -271,13 +287,16 @@ class Resolver:
         return ()
 
 
-def _tour(spec: list[Any], ways: tuple[str, ...]) -> tuple[list[Any], ...]:
+def _tour(spec: list[Any], ways: tuple[tuple[str, str], ...]) -> tuple[Leg, ...]:
     if len(ways) < 2:
         return ()
     source, kind, _, port, options = spec
-    if len(set(ways)) > 1:
-        return tuple([source, kind, way, port, options] for way in ways)
-    return tuple([source, kind, way, port, {**options, **mark(n)}] for n, way in enumerate(ways))
+    if len({way for _, way in ways}) > 1:
+        return tuple(Leg([source, kind, way, port, options], pod) for pod, way in ways)
+    return tuple(
+        Leg([source, kind, way, port, {**options, **mark(number)}], pod)
+        for number, (pod, way) in enumerate(ways)
+    )
 
 
 def mark(backend: int) -> dict[str, int]:

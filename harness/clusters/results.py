@@ -13,6 +13,9 @@ KIND = 1
 TOKEN = 4
 """Where a result says whether the answer carried the probe's token."""
 
+SERVED_BY = 5
+"""Where a result says which listener answered."""
+
 LOOKUP = 6
 """Where the result of a `host` probe says what its name led to, the address last; empty without one."""
 

@@ -118,7 +118,9 @@ def test_resolved(text: str, spec: list[Any], servers: tuple[str, ...], proofs: 
     assert replace(found, tour=()) == Resolved(spec, servers, proofs)
     # A tour dials the service once for each pod behind it, and says which one is meant.
     marked = tuple([*spec[:4], {**spec[4], "dscp": number}] for number in range(1, len(proofs) + 1))
-    assert found.tour == (marked if len(proofs) > 1 else ())
+    places = [proof.place for proof in proofs]
+    assert [item.spec for item in found.tour] == (list(marked) if len(proofs) > 1 else [])
+    assert [item.server for item in found.tour] == (places if len(proofs) > 1 else [])
 
 
 def test_marks_tell_all_pods_apart_that_a_service_may_have() -> None:
@@ -131,14 +133,14 @@ def test_a_headless_service_is_toured_pod_by_pod() -> None:
     found = resolve("n/a -> service:n/both:5432")
     assert found.spec == ["n/a", "tcp", W0[0], 5432, {}]
     assert found.servers == ("n/w0", "n/w1")
-    assert [item[2] for item in found.tour] == [W0[0], W1[0]]
+    assert [item.spec[2] for item in found.tour] == [W0[0], W1[0]]
     assert [item.address for item in found.proofs] == [W0[0], W1[0]]
 
 
 def test_what_a_name_leads_to_is_toured_without_the_lookup() -> None:
     address = ADDRESSING.service("n/web")[0]
     found = Resolver(WORLD, ADDRESSING).dialled(_host("some.name.example"), address)
-    assert [item[:4] for item in found.tour] == [["n/a", "tcp", address, 80]] * 2
+    assert [item.spec[:4] for item in found.tour] == [["n/a", "tcp", address, 80]] * 2
 
 
 def test_the_other_family() -> None:

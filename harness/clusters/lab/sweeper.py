@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from harness.clusters.lab.addressing import Addressing
 from harness.clusters.lab.enforce import Compiled
 from harness.clusters.lab.link import Processes
 from harness.clusters.lab.open_points import OpenPoints
+from harness.clusters.lab.tours import tour
 from harness.clusters.resolve import Proof, Resolved, Resolver, UnresolvedError
 from harness.clusters.results import LOOKUP, TOKEN, Outcomes, undecided
 from harness.model.outcome import Observation, Outcome, OutcomeKind
@@ -85,10 +87,7 @@ class Sweeper:
             left = self._undecided(results, receipts, resolved)
             if not left:
                 break
-            number = self.number()
-            self._begin(number, timeout, ATTEMPTS)
-            self._plan(number, [[index, *resolved[index].spec] for index in left], last=True)
-            again, arrived = self._gather(number, timeout, resolved)
+            again, arrived = self._send([[index, *resolved[index].spec] for index in left], timeout, resolved)
             results.update(again)
             receipts.update({index: arrived.get(index, 0) for index in left})
         else:
@@ -97,7 +96,7 @@ class Sweeper:
         for index, result in results.items():
             if resolved[index].spec[1] == "host" and result[LOOKUP]:
                 resolved[index] = resolver.dialled(resolved[index], result[LOOKUP].split()[-1])
-        splits = self._meet_all(resolved, results, receipts, timeout)
+        splits = tour(resolved, results, receipts, partial(self._legs, timeout), AGAIN)
         listening = self._prove(resolved, results)
         outcomes = Outcomes()
         for index, result in results.items():
@@ -108,6 +107,21 @@ class Sweeper:
             found[index] = replace(found[index], split=split)
         points.mark(found, resolved)
         return tuple(found[index] for index in range(len(probes)))
+
+    def _send(
+        self, specs: list[list[Any]], timeout: float, resolved: Mapping[int, Resolved]
+    ) -> tuple[dict[int, list[Any]], dict[int, int]]:
+        """Sweep over what the specs say; results and receipts by their numbers."""
+        number = self.number()
+        self._begin(number, timeout, ATTEMPTS)
+        self._plan(number, specs, last=True)
+        return self._gather(number, timeout, resolved)
+
+    def _legs(
+        self, timeout: float, specs: list[list[Any]], resolved: Mapping[int, Resolved]
+    ) -> tuple[dict[int, list[Any]], dict[int, int], set[int]]:
+        results, receipts = self._send(specs, timeout, resolved)
+        return results, receipts, self._undecided(results, receipts, resolved)
 
     def _gather(
         self, number: int, timeout: float, resolved: Mapping[int, Resolved]
@@ -153,54 +167,6 @@ class Sweeper:
         full = {place for place, count in counts.items() if count != self._overflows.get(place, 0)}
         self._overflows.update(counts)
         return {index for place in full for index in silent[place]}
-
-    def _meet_all(
-        self,
-        resolved: Mapping[int, Resolved],
-        results: dict[int, list[Any]],
-        receipts: dict[int, int],
-        timeout: float,
-    ) -> dict[int, str]:
-        """Send probes of services once more for every pod behind them: none is met or missed by luck.
-
-        Each of them carries the mark of the pod that it is meant for (`resolve.mark`).
-
-        Returns:
-            How the answers differ, by index of the probe; where they do, `results` and `receipts` get an
-            answer that came, if one did.
-        """
-        legs: list[int] = []
-        specs: list[list[Any]] = []
-        for index, result in results.items():
-            if result[1] != "error" and not (resolved[index].spec[1] == "host" and not result[LOOKUP]):
-                for spec in resolved[index].tour:
-                    specs.append([len(legs), *spec])
-                    legs.append(index)
-        if not specs:
-            return {}
-        owners = {leg: resolved[index] for leg, index in enumerate(legs)}
-        for _ in range(AGAIN):
-            number = self.number()
-            self._begin(number, timeout, ATTEMPTS)
-            self._plan(number, specs, last=True)
-            found, arrived = self._gather(number, timeout, owners)
-            if not self._undecided(found, arrived, owners):
-                break
-        answers: dict[int, dict[str, int]] = {}
-        for leg, index in enumerate(legs):
-            result = found[leg]
-            words = f"{result[1]}:{result[2]}" if result[2] else str(result[1])
-            seen = answers.setdefault(index, {})
-            seen[words] = seen.get(words, 0) + 1
-            if result[TOKEN] and not results[index][TOKEN]:
-                lookup = results[index][LOOKUP]
-                results[index] = [index, *result[1:LOOKUP], lookup, *result[LOOKUP + 1 :]]
-                receipts[index] = arrived.get(leg, 0)
-        return {
-            index: ", ".join(f"{words} from {count} of {sum(seen.values())}" for words, count in seen.items())
-            for index, seen in answers.items()
-            if len(seen) > 1
-        }
 
     def _begin(self, number: int, timeout: float, attempts: int) -> None:
         for prober in self._probers:
