@@ -55,7 +55,7 @@ class Opening:
 
     Args:
         spec: As on the command line; it has been understood already.
-        keep: Leave worlds standing after the run.
+        keep: Leave worlds standing after the run; of `kind`, the cluster that is made for it.
         pods: How pods are made on a Kubernetes cluster.
         request: The shape of a kind cluster.
         say: Takes lines of progress.
@@ -94,7 +94,7 @@ class Opening:
                 self._trouble = trouble
 
         def furnish(kubeconfig: str) -> KubeCluster:
-            return _open_kube(spec, connect(f"kubeconfig:{kubeconfig}"), pods, wish or Wish())
+            return _open_kube(spec, connect(f"kubeconfig:{kubeconfig}"), pods, wish or Wish(), keep=False)
 
         self._thread = threading.Thread(target=work, name="open-cluster")
         self._started = not is_kind(spec)
@@ -148,7 +148,7 @@ def open_cluster(spec: str, *, keep: bool, pods: PodSettings, wish: Wish | None 
     """
     personality = parse_spec(spec)
     if personality is None:
-        return _open_kube(spec, connect(spec), pods, wish or Wish())
+        return _open_kube(spec, connect(spec), pods, wish or Wish(), keep=keep)
     from harness.clusters.lab.cluster import LabCluster
 
     return LabCluster(spec, personality, keep)
@@ -185,10 +185,10 @@ def _kind_api(name: str) -> Api:
     return maker.api(name)
 
 
-def _open_kube(spec: str, api: Api, pods: PodSettings, wish: Wish) -> KubeCluster:
+def _open_kube(spec: str, api: Api, pods: PodSettings, wish: Wish, *, keep: bool) -> KubeCluster:
     from harness.clusters.kube.cluster import KubeCluster
     from harness.cni.detect import detect
 
-    cluster = KubeCluster(spec, api, detect, pods.options())
+    cluster = KubeCluster(spec, api, detect, pods.options(), keep=keep)
     cluster.furnish(outside_of(cluster, wish))
     return cluster

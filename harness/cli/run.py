@@ -14,6 +14,7 @@ import click
 from harness.cli import measuring, options
 from harness.cli.app import cli
 from harness.cli.exits import CliError, ExitCode, exit_code
+from harness.cli.kept import check_keep, tell_kept
 from harness.cli.kinds import tell
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ def run(
     opening = place.opening(keep=keep, say=_silent if quiet else tell)
     try:
         scenarios = place.ready(_selected(chosen, k, tag, color, warnings=shown))
+        if keep:
+            check_keep(place.cluster, scenarios)
         revision = measuring.revision_of(chosen[0])
         how = _How(place, jobs, fail_fast, keep, verbose, quiet, color, revision)
     except BaseException:
@@ -124,7 +127,8 @@ def _measure(scenarios: Sequence[Scenario], how: _How, opening: Opening) -> RunR
         report(event)
 
     try:
-        cluster = how.place.furnished(opening.wait())
+        opened = opening.wait()
+        cluster = how.place.furnished(opened)
     except ClusterError as error:
         CliError(str(error), measuring.advice_of(error), ExitCode.INCONCLUSIVE).show()
         return measuring.unavailable(scenarios, how.place.cluster, error, how.revision)
@@ -144,22 +148,9 @@ def _measure(scenarios: Sequence[Scenario], how: _How, opening: Opening) -> RunR
             bar.close()
             cluster.close()
     if how.keep:
-        _tell_kept(result.run)
+        tell_kept(how.place.cluster, result.run, opened)
     if cluster.left_behind:
         result = replace(result, left_behind=cluster.left_behind)
         for line in measuring.left_behind_lines(how.place.cluster, result):
             click.echo(line, err=True)
     return result
-
-
-def _tell_kept(run: str) -> None:
-    """How to look into the worlds that `--keep` left standing."""
-    from harness.clusters.lab.kept import standing
-    from harness.source.render import printable
-
-    for lab in standing():
-        if lab.run == run:
-            click.echo(f"kept: the world of {printable(lab.scenario)}; open a shell in it with", err=True)
-            for place in lab.places:
-                click.echo(f"  {printable(lab.enter(place))}  # {printable(place)}", err=True)
-    click.echo("`netcheck cleanup` removes what is kept", err=True)

@@ -273,3 +273,12 @@ def test_an_unexpected_exception_is_one_apology(run: Run) -> None:
     loud = run(cluster=FakeCluster(on_open=explode), env={"NETCHECK_DEBUG": "1"})
     assert loud.exit_code == 3
     assert "Traceback" in loud.stderr
+
+
+def test_on_a_cluster_that_exists_one_world_can_be_kept(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "scenarios" / "steps.yaml").write_text(STEPS)
+    result = run("--keep", "--cluster", "context:staging")
+    assert result.exit_code == 4
+    assert "--keep on context:staging keeps one world, and 2 scenarios are selected" in result.stderr
+    assert "-k shop::" in result.stderr
+    assert run("--keep", "--cluster", "context:staging", "-k", "shop::").exit_code == 0

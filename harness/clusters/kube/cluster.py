@@ -45,15 +45,23 @@ class KubeCluster:
         api: The API server.
         detect: Looks which CNI the cluster runs.
         options: How pods are made.
+        keep: Leave the world standing for a look; a run has one scenario then.
 
     Raises:
         ClusterError: The cluster cannot be reached or used.
     """
 
     def __init__(
-        self, spec: str, api: Api, detect: Callable[[Api], Cni], options: PodOptions | None = None
+        self,
+        spec: str,
+        api: Api,
+        detect: Callable[[Api], Cni],
+        options: PodOptions | None = None,
+        *,
+        keep: bool = False,
     ) -> None:
         self._api = api
+        self._keep = keep
         self._options = options or PodOptions()
         self._count = itertools.count(1)
         self._outside: Outside = Nothing()
@@ -139,6 +147,10 @@ class KubeCluster:
         """
         if self._unprepared is not None and scenario.topology.externals:
             raise self._unprepared
+        if self._keep and self._worlds:
+            # It would meet policies that reach the whole cluster, or namespaces that are taken.
+            text = f"{self.backend.spec} keeps the world of one scenario, and there was another before it"
+            raise ClusterError(text, "leave --keep out, or run this scenario alone")
         kinds = _policy_kinds(scenario)
         for api_version, kind in sorted(kinds):
             self._served(api_version, kind)
@@ -164,6 +176,7 @@ class KubeCluster:
             kinds,
             NodeAgents(f"netcheck-{run}-nodes-{number}", probed_nodes(scenario)),
             ExternalAgents(self._outside, f"netcheck-{run}-{number}", run),
+            keep=self._keep,
         )
         self._worlds.append(world)
         try:
@@ -202,7 +215,10 @@ class KubeCluster:
 
     def close(self) -> None:
         """Remove what stood ready for further scenarios, then do what was asked for, the last first."""
-        for end in (*(canary.close for canary in self._canaries), self._grounds.close, self._outside.close):
+        ends = [*(canary.close for canary in self._canaries), self._grounds.close]
+        if not self._keep:
+            ends.append(self._outside.close)
+        for end in ends:
             try:
                 end()
             except ClusterError as trouble:
@@ -210,6 +226,11 @@ class KubeCluster:
         self._cni.close()
         while self._at_close:
             self._at_close.pop()()
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Namespaces that were left standing on purpose, by their names on the cluster."""
+        return tuple(sorted(name for world in self._worlds for name in world.kept))
 
     @property
     def left_behind(self) -> tuple[str, ...]:

@@ -153,6 +153,10 @@ class ExternalAgents:
                 nudge = time.monotonic() + _NUDGE
             select.select([], [], [], _LOOK)
 
+    def leave(self) -> None:
+        """Let go of them; they stay."""
+        self._pool.shutdown()
+
     def close(self) -> None:
         """Take them away.
 

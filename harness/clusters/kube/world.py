@@ -62,8 +62,11 @@ class KubeWorld:
         kinds: Iterable[Kind],
         agents: NodeAgents,
         externals: ExternalAgents,
+        *,
+        keep: bool = False,
     ) -> None:
         self._api = api
+        self._keep = keep
         self._cni = cni
         self._run = run
         self._addresses = addresses
@@ -384,8 +387,12 @@ class KubeWorld:
     # -- the end ---------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Delete what this world made; never raises."""
+        """Delete what this world made, unless it is to be kept; never raises."""
         self._fleet.close()
+        if self._keep:
+            self._externals.leave()
+            self.kept = self._objects.namespaces
+            return
         try:
             self._externals.close()
         except ClusterError as trouble:
@@ -402,6 +409,9 @@ class KubeWorld:
 
     left_behind = ""
     """Why something could not be removed; `netcheck cleanup` finds it by its label."""
+
+    kept: frozenset[str] = frozenset()
+    """Namespaces that were left standing on purpose."""
 
 
 def _answers(proof: Proof, result: list[Any]) -> bool:
