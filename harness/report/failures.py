@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from harness.cni.deviations import suspected
 from harness.model.outcome import Observation
 from harness.model.prediction import Predicted
 from harness.model.result import NAMESPACE_PREFIX, Backend, CellResult
@@ -106,6 +107,10 @@ def details(scenario: Scenario, step: str, result: CellResult, backend: Backend)
         yield "reason", result.reason
     if result.finding_text:
         yield "finding", result.finding_text
+    if result.status is Status.FAILED and result.verdict is not None:
+        policies = next((item.policies for item in scenario.steps if item.name == step), ())
+        for text in suspected(result.verdict, policies, backend):
+            yield "known", f"{text}; if that is it, declare it with `known`"
     if result.control:
         yield "control", result.control
     for text in result.evidence:
