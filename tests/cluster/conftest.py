@@ -62,6 +62,13 @@ def basic_context(kinds: dict[str, str]) -> str:
 
 
 @pytest.fixture(scope="session")
+def any_context(kinds: dict[str, str]) -> str:
+    """Any cluster, for what no network plugin has a part in; the quickest to start pods."""
+    quickest = ("basic", "calico", "cilium")
+    return min(kinds, key=lambda context: quickest.index(kinds[context]))
+
+
+@pytest.fixture(scope="session")
 def calico_context(kinds: dict[str, str]) -> str:
     """A cluster with Calico."""
     return _first(kinds, "calico")

@@ -9,7 +9,18 @@ from harness.clusters.kube.api import Api, ApiError
 
 Json = dict[str, Any]
 
-_NOISE = frozenset({"events", "leases", "endpoints", "endpointslices", "componentstatuses", "apiservices"})
+_NOISE = frozenset(
+    {
+        "events",
+        "leases",
+        "endpoints",
+        "endpointslices",
+        "componentstatuses",
+        "apiservices",
+        # Cilium's operator collects those that nobody uses any more a quarter of an hour later.
+        "ciliumidentities",
+    }
+)
 """What every cluster changes all by itself."""
 
 _OWN_METADATA = ("resourceVersion", "managedFields", "generation")

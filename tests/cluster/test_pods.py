@@ -100,9 +100,9 @@ def test_pods_pass_podsecurity_restricted(
 
 
 def test_what_podsecurity_refuses_is_one_error(
-    basic_context: str, write: Callable[..., Path], netcheck: Callable[..., Ran], ns: str
+    any_context: str, write: Callable[..., Path], netcheck: Callable[..., Ran], ns: str
 ) -> None:
-    ran = netcheck("run", write(HOST), context=basic_context)
+    ran = netcheck("run", write(HOST), context=any_context)
     assert ran.code == 6, str(ran)
     (error,) = ran.errors
     assert f"Pod {ns}/web was refused by PodSecurity restricted" in error
@@ -143,34 +143,34 @@ def cost_centres(api: Api, ns: str) -> Iterator[None]:
 
 
 def test_a_policy_of_the_cluster_is_named_and_a_template_meets_it(
-    basic_context: str,
+    any_context: str,
     write: Callable[..., Path],
     netcheck: Callable[..., Ran],
     api: Callable[[str], Api],
     ns: str,
 ) -> None:
     file = write(PLAIN)
-    with cost_centres(api(basic_context), ns):
+    with cost_centres(api(any_context), ns):
         # A new policy is in force a moment later; until then the first run would not be refused.
-        ran = netcheck("run", file, context=basic_context)
+        ran = netcheck("run", file, context=any_context)
         for _ in range(5):
             if ran.code == 6:
                 break
-            ran = netcheck("run", file, context=basic_context)
+            ran = netcheck("run", file, context=any_context)
         (error,) = ran.errors
         assert f"was refused by ValidatingAdmissionPolicy {ns}" in error
         assert "no cost centre" in error
         template = write(TEMPLATE, "pods.yaml")
-        met = netcheck("run", file, "--pod-template", template, context=basic_context)
+        met = netcheck("run", file, "--pod-template", template, context=any_context)
         assert (met.code, met.statuses()) == (0, ["passed"]), str(met)
 
 
 def test_an_image_with_another_agent_is_one_error(
-    basic_context: str, write: Callable[..., Path], netcheck: Callable[..., Ran]
+    any_context: str, write: Callable[..., Path], netcheck: Callable[..., Ran]
 ) -> None:
     change = ("USER 0", "RUN echo '# changed' >> /opt/netcheck/probes/wire.py", "USER 65532:65532")
-    tag = built("netcheck-probe:test-other", basic_context, *change)
-    ran = netcheck("run", write(PLAIN), context=basic_context, NETCHECK_PROBE_IMAGE=tag)
+    tag = built("netcheck-probe:test-other", any_context, *change)
+    ran = netcheck("run", write(PLAIN), context=any_context, NETCHECK_PROBE_IMAGE=tag)
     assert ran.code == 6, str(ran)
     (error,) = ran.errors
     assert "image netcheck-probe:test-other has agent" in error
@@ -178,9 +178,9 @@ def test_an_image_with_another_agent_is_one_error(
 
 
 def test_an_image_without_an_agent_is_one_error(
-    basic_context: str, write: Callable[..., Path], netcheck: Callable[..., Ran]
+    any_context: str, write: Callable[..., Path], netcheck: Callable[..., Ran]
 ) -> None:
-    ran = netcheck("run", write(PLAIN), "--agent", "image", context=basic_context)
+    ran = netcheck("run", write(PLAIN), "--agent", "image", context=any_context)
     assert ran.code == 6, str(ran)
     (error,) = ran.errors
     assert "No module named" in error

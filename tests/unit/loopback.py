@@ -139,6 +139,7 @@ class Script:
     ) -> None:
         self.received = b""
         self.alive = True
+        self.ending = ""
         self.deadline = 0.0
         self._bench = bench
         self._pieces = pieces

@@ -23,6 +23,7 @@ class Pipe:
         self._first = True
         self.agent = Agent()
         self.alive = True
+        self.ending = ""
         self.heard: list[dict[str, Any]] = []
 
     def write(self, text: str) -> None:

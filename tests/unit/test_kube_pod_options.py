@@ -258,6 +258,11 @@ def test_an_ambient_mesh_is_noticed() -> None:
             "--pod-template",
         ),
         (
+            'pods "web" is forbidden: status unknown for quota: new, resources: pods',
+            "ResourceQuota new, which the cluster has not counted yet,",
+            "try again",
+        ),
+        (
             'pods "web" is forbidden: minimum memory usage per Container is 64Mi, but request is 32Mi',
             "a LimitRange",
             "--pod-template",

@@ -87,6 +87,12 @@ class ProgramPipe:
         """See `Pipe`."""
         return self._out in self._outputs
 
+    @property
+    def ending(self) -> str:
+        """See `Pipe`."""
+        code = self._process.poll()
+        return f"exit code {code}" if code else ""
+
     def close(self) -> None:
         """See `Pipe`: the agent sees the end of its input, and ends."""
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):

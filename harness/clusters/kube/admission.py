@@ -19,6 +19,11 @@ _REFUSALS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str], str], ..
         _TEMPLATE,
     ),
     (
+        re.compile(r"status unknown for quota: ([\w.-]+)"),
+        lambda found: f"ResourceQuota {found[1]}, which the cluster has not counted yet,",
+        "try again once `kubectl describe quota` shows what is used",
+    ),
+    (
         re.compile(r"(?:maximum|minimum) [\w./-]+ usage per|limit to request ratio per"),
         lambda found: "a LimitRange",
         _TEMPLATE,

@@ -130,13 +130,13 @@ class Api:
 
     # -- requests --------------------------------------------------------------------------------------
 
-    def reach(self, path: str = "/version", seconds: float = REACH_SECONDS) -> Json:
+    def reach(self, path: str = "/version", seconds: float = REACH_SECONDS, **query: str) -> Json:
         """Read something (by default the server's version) without waiting for long.
 
         Raises:
             ApiError: The server cannot be reached within some `seconds`.
         """
-        return self._request("GET", path, patience=seconds)
+        return self._request("GET", path, query, patience=seconds)
 
     def now(self) -> datetime.datetime:
         """What time the server has: the clock that the ages of objects are told by.

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from harness.clusters.kube.api import Api
 from harness.clusters.kube.bundle import Agent
+from harness.clusters.kube.fates import fate
 from harness.clusters.kube.streams import ExecPipe, Pipe, Stream, StreamError
 from harness.engine.cluster import ClusterError
 
@@ -51,6 +52,7 @@ class Fleet:
         self._agent = agent
         self._nonce = nonce
         self._streams: dict[str, Stream] = {}
+        self._pods: dict[str, str] = {}
         self._broken: dict[str, str] = {}
         self._numbers = itertools.count(1)
         self._pool = ThreadPoolExecutor(WIDTH, thread_name_prefix="stream")
@@ -66,10 +68,12 @@ class Fleet:
             ClusterError: A stream could not be opened, or a listener does not answer.
         """
         places = places or {}
+        found = {places.get(pod, pod): pod for pod in pods}
+        self._pods.update(found)
         self.join(
             {
-                places.get(pod, pod): functools.partial(ExecPipe, self._api, pod, pod, self._agent)
-                for pod in pods
+                source: functools.partial(ExecPipe, self._api, pod, pod, self._agent)
+                for source, pod in found.items()
             }
         )
 
@@ -150,7 +154,7 @@ class Fleet:
                         continue
                     restarted, lost = answer["life"] != stream.life, answer["lost"] != stream.lost
                     stream.life, stream.lost = answer["life"], answer["lost"]
-                    return answer["counts"], RESTARTED if restarted else "", lost
+                    return answer["counts"], self._with_fate(pod, RESTARTED) if restarted else "", lost
 
             try:
                 return self._talk(pod, talk)
@@ -192,8 +196,13 @@ class Fleet:
                     return talk(stream)
                 except StreamError as again:
                     trouble = again
-            self._broken[pod] = str(trouble)
-            raise trouble from None
+            self._broken[pod] = self._with_fate(pod, str(trouble))
+            raise StreamError(self._broken[pod]) from None
+
+    def _with_fate(self, source: str, text: str) -> str:
+        """A reason, with what the API server knows of the pod."""
+        known = fate(self._api, self._pods[source]) if source in self._pods else ""
+        return f"{text}; {known}" if known else text
 
 
 __all__ = ["ClusterError", "Fleet"]

@@ -48,6 +48,11 @@ class Pipe(Protocol):
         """Whether more may come."""
         ...
 
+    @property
+    def ending(self) -> str:
+        """How it ended, once it has; empty when that is not known."""
+        ...
+
     def close(self) -> None:
         """End it; the agent ends with it."""
         ...
@@ -74,6 +79,14 @@ class ExecPipe:
     def alive(self) -> bool:
         """See `Pipe`."""
         return bool(self._socket.is_open())
+
+    @property
+    def ending(self) -> str:
+        """See `Pipe`; a connection that broke tells nothing."""
+        with contextlib.suppress(Exception):
+            if self._socket.returncode:
+                return f"exit code {self._socket.returncode}"
+        return ""
 
     def close(self) -> None:
         """See `Pipe`; nothing depends on a tidy farewell."""
@@ -170,7 +183,8 @@ class Stream:
             except Exception as trouble:
                 raise self._broken(trouble) from trouble
             if not open_still and "\n" not in self._buffer:
-                raise StreamError(f"the stream to {self.name} ended{self._said()}")
+                how = self._said() or (f": {self._pipe.ending}" if self._pipe.ending else "")
+                raise StreamError(f"the stream to {self.name} ended{how}")
         line, _, self._buffer = self._buffer.partition("\n")
         message: dict[str, Any] = json.loads(line)
         if message.get("op") == "failed":
