@@ -65,9 +65,9 @@ def matches(condition: str, backend: Backend) -> bool:
 
 def _within(version: str | None, op: str, bound: str) -> bool:
     """Whether a version lies within one bound; an unknown one lies within none."""
-    if version is None:
+    ours, theirs = _numbers(version or ""), _numbers(bound)
+    if not ours:
         return False
-    ours, theirs = _numbers(version), _numbers(bound)
     width = max(len(ours), len(theirs))
     ours, theirs = ours + (0,) * (width - len(ours)), theirs + (0,) * (width - len(theirs))
     return {

@@ -72,6 +72,7 @@ def test_a_cluster_is_made_used_again_and_taken_down(
     ran = netcheck("run", write(OPEN), "--cluster", f"kind:{name}")
     assert ran.code == 0, str(ran)
     assert ran.statuses() == ["passed"]
+    assert ran.report["backend"]["versions"]["kubernetes"], str(ran)
     assert name in clusters()
 
     again = netcheck("cluster", "up", name, *ARGS)
@@ -96,6 +97,23 @@ def test_a_cluster_made_for_a_run_ends_with_it(
     ran = netcheck("run", write(OPEN), "--cluster", f"kind:{name}", *ARGS, timeout=MAKE)
     assert ran.code == 0, str(ran)
     assert f"taking down kind cluster {name}" in ran.err
+    assert name not in clusters()
+
+
+def test_a_cluster_made_for_a_run_is_kept_if_asked_and_used_again(
+    name: str, write: Callable[..., Path], netcheck: Callable[..., Ran]
+) -> None:
+    file = write(OPEN)
+    ran = netcheck("run", file, "--cluster", f"kind:{name}", "--keep", *ARGS, timeout=MAKE)
+    assert ran.code == 0, str(ran)
+    assert name in clusters()
+    # The world is gone, as its namespaces would be in the way of the next run.
+    again = netcheck("run", file, "--cluster", f"kind:{name}")
+    assert (again.code, again.statuses()) == (0, ["passed"]), str(again)
+    assert name in clusters(), "a run takes down only what it made"
+    assert netcheck("cleanup", "--cluster", "kind").code == 0
+    assert name in clusters(), "kept on purpose"
+    assert netcheck("cluster", "down", name, timeout=MAKE).code == 0
     assert name not in clusters()
 
 
@@ -126,14 +144,14 @@ def test_what_a_killed_netcheck_left_is_cleaned_up(
 def test_a_cluster_of_somebody_else_is_left_alone(
     name: str, tmp_path: Path, write: Callable[..., Path], netcheck: Callable[..., Ran]
 ) -> None:
-    image = [ARGS[ARGS.index("--node-image") + 1]] if "--node-image" in ARGS else []
-    command = ["kind", "create", "cluster", "--name", name, "--kubeconfig", tmp_path / "kubeconfig"]
-    subprocess.run(
-        [*command, *(part for item in image for part in ("--image", item))],
-        capture_output=True,
-        check=True,
-        timeout=MAKE,
+    # Whose it is shows without a pod network, and not every node image has kind's own.
+    config = tmp_path / "kind.yaml"
+    config.write_text(
+        "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnetworking: {disableDefaultCNI: true}\n"
     )
+    command = ["kind", "create", "cluster", "--name", name, "--kubeconfig", str(tmp_path / "kubeconfig")]
+    image = ["--image", ARGS[ARGS.index("--node-image") + 1]] if "--node-image" in ARGS else []
+    subprocess.run([*command, "--config", str(config), *image], capture_output=True, check=True, timeout=MAKE)
     for arguments in (
         ("cluster", "up", name),
         ("cluster", "down", name),

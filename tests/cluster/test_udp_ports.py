@@ -43,10 +43,10 @@ def _text() -> str:
 
 
 def test_5000_udp_cells_after_a_deny_and_not_one_false_allow(
-    calico_context: str, write: Callable[..., Path], netcheck: Callable[..., Ran]
+    enforcing_context: str, write: Callable[..., Path], netcheck: Callable[..., Ran]
 ) -> None:
-    """The control sweep has just opened every one of these flows, and Calico lets established ones pass."""
-    ran = netcheck("run", "-q", write(_text()), context=calico_context, timeout=900)
+    """The control sweep has just opened every one of these flows; Calico lets established ones pass."""
+    ran = netcheck("run", "-q", write(_text()), context=enforcing_context, timeout=900)
     assert len(ran.cells) == SOURCES * SERVERS * PORTS == 5000
     assert Counter(ran.statuses()) == {"passed": 5000}, str(ran)[:4000]
     assert ran.code == 0

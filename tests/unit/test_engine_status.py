@@ -142,6 +142,13 @@ def test_condition(condition: str, fits: bool) -> None:
     assert matches(condition, CALICO) is fits
 
 
+@pytest.mark.parametrize("version", ["", "unknown", "latest"])
+def test_an_unknown_version_lies_within_no_bound(version: str) -> None:
+    backend = Backend("x", ("cilium",), {"cilium": version})
+    assert matches("cilium", backend)
+    assert not any(matches(f"cilium{bound}", backend) for bound in ("<2", ">=0", "==0", "<=9"))
+
+
 def test_a_release_candidate_counts_as_its_release() -> None:
     assert matches("cilium==1.20.0", CILIUM)
     assert matches("cilium>=1.20", Backend("x", ("cilium",), {"cilium": "1.20.0+build7"}))

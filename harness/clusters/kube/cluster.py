@@ -37,6 +37,10 @@ FEATURES = frozenset({"dns", "nodeport", "headless", "host-network", "icmp", "no
 provides them, scenarios that need them are skipped with that reason."""
 
 
+UNKNOWN = "unknown"
+"""A network plugin that is none of those that netcheck can tell, or its version."""
+
+
 class KubeCluster:
     """One cluster, reached through its API server.
 
@@ -87,7 +91,10 @@ class KubeCluster:
             "context": api.context,
             "kubernetes": str(version.get("gitVersion", "")).removeprefix("v"),
         }
-        versions[self._cni.name] = self._cni.version
+        if self._cni.name == UNKNOWN:
+            versions["network plugin"] = UNKNOWN
+        else:
+            versions[self._cni.name] = self._cni.version or UNKNOWN
         versions["nodes"] = str(len(self._nodes))
         features = FEATURES | self._cni.features
         if any(":" in address for address in self._dns):
