@@ -73,6 +73,8 @@ def test_a_cluster_is_made_used_again_and_taken_down(
     assert ran.code == 0, str(ran)
     assert ran.statuses() == ["passed"]
     assert ran.report["backend"]["versions"]["kubernetes"], str(ran)
+    if "none" in ARGS:
+        assert "network plugin unknown" in ran.out
     assert name in clusters()
 
     again = netcheck("cluster", "up", name, *ARGS)
