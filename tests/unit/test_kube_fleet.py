@@ -10,7 +10,7 @@ import pytest
 
 from harness.clusters.kube.bundle import Agent
 from harness.clusters.kube.fleet import RESTARTED, Fleet
-from harness.clusters.kube.streams import StreamError
+from harness.clusters.kube.streams import StreamError, ended
 from probes.version import digest
 
 
@@ -98,6 +98,16 @@ def test_a_stream_that_breaks_for_good_makes_errors(again: Pipe | Exception) -> 
         assert "n/a" in detail
     arrived = fleet.receipts(["n/a"], 1)
     assert "n/a" in arrived.silent
+    fleet.close()
+
+
+def test_how_the_agent_ended_is_part_of_the_reason() -> None:
+    first, second = Pipe(_silent), Pipe(_silent)
+    second.ending = first.ending = ended(137)
+    fleet = _fleet(first, second)
+    ((_, _, detail, *_),) = fleet.sweep(PLAN, 1, 1.0, 1).values()
+    assert detail == "the stream to n/a ended: exit code 137, killed, as for want of memory"
+    assert [ended(code) for code in (None, 0, 1)] == ["", "", "exit code 1"]
     fleet.close()
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from harness.clusters.kind.process import CommandError
 from harness.clusters.kube.bundle import Agent
+from harness.clusters.kube.streams import ended
 
 WRITE_SECONDS = 30.0
 """How long an agent may leave unread what it was sent."""
@@ -90,8 +91,7 @@ class ProgramPipe:
     @property
     def ending(self) -> str:
         """See `Pipe`."""
-        code = self._process.poll()
-        return f"exit code {code}" if code else ""
+        return ended(self._process.poll())
 
     def close(self) -> None:
         """See `Pipe`: the agent sees the end of its input, and ends."""

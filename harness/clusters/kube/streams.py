@@ -58,6 +58,15 @@ class Pipe(Protocol):
         ...
 
 
+def ended(code: int | None) -> str:
+    """How a program ended, by its exit code; empty when it ended well, or has not."""
+    if not code:
+        return ""
+    # 128 + SIGKILL, or as Python has it; nobody but the kernel kills agents that nobody else knows of.
+    killed = ", killed, as for want of memory" if code in (137, -9) else ""
+    return f"exit code {code}{killed}"
+
+
 class ExecPipe:
     """An agent in a pod, through the API server."""
 
@@ -84,8 +93,7 @@ class ExecPipe:
     def ending(self) -> str:
         """See `Pipe`; a connection that broke tells nothing."""
         with contextlib.suppress(Exception):
-            if self._socket.returncode:
-                return f"exit code {self._socket.returncode}"
+            return ended(self._socket.returncode)
         return ""
 
     def close(self) -> None:
