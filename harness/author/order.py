@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from harness.dialects.connection import End
+from harness.dialects.registry import carried
 from harness.dialects.standing import Standing
 from harness.model.policy import Policy
 from harness.model.probe import SourceKind
@@ -25,6 +26,8 @@ def same_place(policies: Sequence[Policy], topology: Topology) -> Mapping[Place,
         What is said of each policy, by its place.
     """
     rivals: dict[Place, dict[Place, tuple[Policy, str]]] = {}
+    if carried(policies):
+        return rivals  # what their rules say, and to whom, only a cluster knows
     for pod in topology.pods.values():
         end = End(SourceKind.POD, pod.id)
         for direction in Direction:

@@ -159,8 +159,11 @@ def target(protocol: str, address: str, port: int, family: str = "ip") -> list[s
     start = f"{family} daddr {address} {protocol} dport {port} "
     (line,) = [item for item in rules("dispatch") if item.startswith(start)]
     chain = line.rpartition("goto ")[2]
-    (body,) = rules(chain)
+    *marked, body = rules(chain)
+    # Packets that ask for one of the pods by a mark go where the turns lead, too.
+    asked = [re.findall(r"\d+ : goto (\w+)", line) for line in marked]
     last = re.findall(r"\d+ : goto (\w+)", body) or [body.rpartition("goto ")[2]]
+    assert asked in ([], [last])
     return [rules(item)[0] for item in last]
 
 
@@ -174,7 +177,8 @@ def test_a_service_leads_to_its_pods_in_turn() -> None:
         f"meta l4proto tcp dnat ip6 to [{W1[1]}]:8080",
     ]
     chain = next(line for line in rules("dispatch") if WEB4 in line and " 80 " in line).rpartition(" ")[2]
-    assert rules(chain)[0].startswith("numgen inc mod 2 vmap")
+    assert rules(chain)[0].startswith("ip dscp vmap { 1 : ")
+    assert rules(chain)[1].startswith("numgen inc mod 2 vmap")
 
 
 def test_a_named_target_port_leads_to_pods_that_have_it() -> None:
