@@ -27,7 +27,7 @@ def same_place(policies: Sequence[Policy], topology: Topology) -> Mapping[Place,
     """
     rivals: dict[Place, dict[Place, tuple[Policy, str]]] = {}
     if carried(policies):
-        return rivals  # what their rules say, and to whom, only a cluster knows
+        return {}  # what their rules say, and to whom, only a cluster knows
     for pod in topology.pods.values():
         end = End(SourceKind.POD, pod.id)
         for direction in Direction:
