@@ -26,6 +26,7 @@ MAX_DEPTH = 100
 MAX_NODES = 500_000
 """How many nodes a file may have, aliases counted as if written out."""
 
+_FLATTER = "write it flatter"
 _TAG = "tag:yaml.org,2002:"
 _GUESSED = frozenset(_TAG + name for name in ("int", "float", "bool", "null", "timestamp"))
 
@@ -108,6 +109,10 @@ def _syntax_error(error: yaml.YAMLError, text: str, name: str, problems: Problem
         # libyaml ends the last line of a text even if nothing else does.
         place = end
     what = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be parsed"
+    if "nesting depth" in what:
+        # Newer versions of libyaml have a limit of their own, and look ahead: they may meet it first.
+        problems.error("yaml-too-deep", f"nested more than {MAX_DEPTH} levels deep", place, help=_FLATTER)
+        return
     sources = Sources({name: text})
     line = sources.line(name, place.line) or ""
     indent = line[: len(line) - len(line.lstrip())]
@@ -224,7 +229,7 @@ class _Composer:
         place = self._place(event)
         if len(self.stack) >= MAX_DEPTH:
             raise self._refuse(
-                "yaml-too-deep", f"nested more than {MAX_DEPTH} levels deep", place, "write it flatter"
+                "yaml-too-deep", f"nested more than {MAX_DEPTH} levels deep", place, _FLATTER
             )
         self._no_key(place, "mapping" if mapping else "list")
         self._check_tag(event.tag, place, frozenset({_TAG + ("map" if mapping else "seq")}))
@@ -283,7 +288,7 @@ class _Composer:
                 "yaml-too-deep",
                 f"nested more than {MAX_DEPTH} levels deep by aliases",
                 place,
-                "write it flatter",
+                _FLATTER,
             )
         if not isinstance(node, ScalarNode):
             self._no_key(place, "mapping" if isinstance(node, MappingNode) else "list")
