@@ -228,9 +228,7 @@ class _Composer:
     def _open(self, event: Any, mapping: bool) -> None:
         place = self._place(event)
         if len(self.stack) >= MAX_DEPTH:
-            raise self._refuse(
-                "yaml-too-deep", f"nested more than {MAX_DEPTH} levels deep", place, _FLATTER
-            )
+            raise self._refuse("yaml-too-deep", f"nested more than {MAX_DEPTH} levels deep", place, _FLATTER)
         self._no_key(place, "mapping" if mapping else "list")
         self._check_tag(event.tag, place, frozenset({_TAG + ("map" if mapping else "seq")}))
         if event.anchor is not None:
