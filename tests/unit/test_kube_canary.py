@@ -183,6 +183,34 @@ def test_where_nothing_is_enforced_a_cut_stays_asked_for(network: Network) -> No
     assert made.flip(made.turn()).enforced
 
 
+def test_who_waits_for_a_turn_without_any_effect_waits_no_longer_than_it(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FLIP_SECONDS", 300.0)
+    network.enforces = False
+    made = canary(network)
+    first = made.turn()
+    thread, late = beside(made.turn)
+    assert made.flip(first).by == NOTHING_ENFORCED
+    thread.join(10)
+    (second,) = cast("list[Turn]", late)
+    assert second.trouble == ""
+    assert made.flip(second).by == NOTHING_ENFORCED
+
+
+def test_newcomers_do_not_wait_for_policies_without_any_effect(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FLIP_SECONDS", 300.0)
+    network.enforces = False
+    made = canary(network)
+    made.flip(made.turn())
+    thread, _ = beside(lambda: made.stand(("three",), ()))
+    thread.join(10)
+    assert len(network.pods) == 7
+    assert made.flip(made.turn()).by == NOTHING_ENFORCED
+
+
 def test_a_turn_that_is_not_seen_is_trouble_and_no_later_one_makes_up_for_it(network: Network) -> None:
     made = canary(network)
     made.flip(made.turn())

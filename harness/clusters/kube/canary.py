@@ -151,10 +151,10 @@ class Canary:
             if not new_nodes and not new_kinds:
                 return
             try:
-                if self._cut:
+                if self._cut and self._given_up < self._last.number:
                     # Newcomers know nothing of the policies that stand.
                     self._turn()
-                    self._await(self._last, FLIP_SECONDS)
+                    self._look(self._last, time.monotonic())
                 self._build(self._nodes + new_nodes, self._kinds + new_kinds)
             except BaseException:
                 self.broken = True
@@ -207,7 +207,7 @@ class Canary:
                 return self._last
             # Before the last turn was seen, another would restore what never changed, and look like proof;
             # and who waits for it would never see the labels that it left open.
-            if self._given_up < self._last.number and not self._await(self._last, FLIP_SECONDS):
+            if self._given_up < self._last.number and self._look(self._last, time.monotonic()).trouble:
                 return replace(self._last, trouble="an earlier canary policy was not seen so far")
             if labels:
                 self._relabel()
@@ -259,7 +259,7 @@ class Canary:
                     self._enforcement.flipped()
             if self._seen >= turn.number:
                 return True
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= deadline or self._given_up >= turn.number:
                 return False
 
     def flip(self, turn: Turn) -> Sight:
@@ -268,11 +268,13 @@ class Canary:
         Raises:
             ClusterError: The canaries cannot be asked.
         """
-        if turn.trouble:
-            return Sight("nothing", turn.trouble)
+        return Sight("nothing", turn.trouble) if turn.trouble else self._look(turn, turn.began)
+
+    def _look(self, turn: Turn, since: float) -> Sight:
+        """Wait until every node shows a turn, with the patience that is due from `since` on."""
         known = self._cni.enforces or self._enforcement.seen
         patience = FLIP_SECONDS if known else self._enforcement.patience(FIRST_FLIP_SECONDS)
-        if self._await(turn, turn.began + patience - time.monotonic()):
+        if self._await(turn, since + patience - time.monotonic()):
             return Sight(f"canary policy seen on {self._where()}")
         if not (known or self._some or self._enforcement.seen):
             with self._counting:
