@@ -15,6 +15,7 @@ from harness.cli import listing as _listing
 from harness.cli import machine as _machine
 from harness.cli import mutate as _mutate
 from harness.cli import predict as _predict
+from harness.cli import report as _report
 from harness.cli import run as _run
 from harness.cli.app import cli
 
@@ -32,6 +33,7 @@ _ = (
     _machine,
     _mutate,
     _predict,
+    _report,
     _run,
 )
 """The modules whose import adds their commands to `cli`."""

@@ -29,6 +29,7 @@ _ORDER = (
     "mutate",
     "list",
     "show",
+    "report",
     "diff",
     "schema",
     "cluster",

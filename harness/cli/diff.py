@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli import options
 from harness.cli.app import cli
 from harness.cli.exits import CliError, ExitCode
-
-if TYPE_CHECKING:
-    from harness.model.result import RunResult
-
-_WRITE = "write one with `netcheck run --report json:PATH`"
+from harness.cli.report import read_report
 
 
 @cli.command(short_help="Two or more runs, cell by cell.")
@@ -64,42 +58,3 @@ def diff(
     except writers.ReportError as error:
         raise CliError(str(error), "mend this and run it again") from error
     return ExitCode.DIFFERENT if found.different else ExitCode.OK
-
-
-def read_report(path: Path) -> RunResult:
-    """The run that a JSON report tells of.
-
-    Raises:
-        CliError: The file cannot be read, or is no report of this version.
-    """
-    from harness.report.json import JsonReportError, checked, from_json
-
-    document = _document(path)
-    try:
-        return checked(from_json(document))
-    except JsonReportError as error:
-        from harness import __version__
-
-        writer = document.get("netcheck")
-        advice = _WRITE
-        if isinstance(writer, str) and writer != __version__:
-            advice = (
-                f"it was written by netcheck {writer}, and this is {__version__}: {_WRITE} of this version"
-            )
-        raise CliError(f"{path}: {error}", advice) from error
-
-
-def _document(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_bytes())
-    except OSError as error:
-        raise CliError(f"{path}: cannot be read: {error.strerror or error}", "check the path") from error
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        text = f"{path}: no valid JSON: {error.msg} at {where}"
-        raise CliError(text, f"was the run cut off while it wrote? {_WRITE}") from error
-    except (ValueError, RecursionError) as error:
-        raise CliError(f"{path}: no JSON report: it cannot be decoded", _WRITE) from error
-    if not isinstance(document, dict):
-        raise CliError(f"{path}: this is no report of netcheck", _WRITE)
-    return document

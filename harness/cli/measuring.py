@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -144,7 +145,7 @@ def run_options(command: _Command) -> _Command:
         "--report",
         multiple=True,
         metavar="FORMAT:PATH[,...]",
-        help="Write junit:PATH, json:PATH or html:PATH; repeatable.",
+        help="Write junit:PATH, json:PATH, html:PATH, md:PATH or github:PATH; `-` is stdout; repeatable.",
     )(command)
     return click.option(
         "-j",
@@ -157,8 +158,8 @@ def run_options(command: _Command) -> _Command:
     )(command)
 
 
-def parse_reports(values: Sequence[str]) -> tuple[Report, ...]:
-    """What `--report` asks for; the folders are made.
+def parse_reports(values: Sequence[str], option: str = "--report") -> tuple[Report, ...]:
+    """What `--report` (or another option like it) asks for; the folders are made.
 
     Raises:
         CliError: It cannot be understood or written.
@@ -169,11 +170,16 @@ def parse_reports(values: Sequence[str]) -> tuple[Report, ...]:
         reports = writers.parse(values)
         writers.prepare(reports)
     except writers.ReportError as error:
-        raise CliError(f"--report: {error}", "write --report junit:PATH, json:PATH or html:PATH") from error
+        advice = f"write {option} with {', '.join(f'{name}:PATH' for name in writers.FORMATS)}"
+        raise CliError(f"{option}: {error}", advice) from error
     return reports
 
 
-def write_reports(reports: Sequence[Report], result: RunResult) -> None:
+def write_reports(
+    reports: Sequence[Report],
+    result: RunResult,
+    advice: str = "the run itself is done; mend this and run it again",
+) -> None:
     """Write what was asked for.
 
     Raises:
@@ -184,7 +190,19 @@ def write_reports(reports: Sequence[Report], result: RunResult) -> None:
     try:
         writers.write(reports, result)
     except writers.ReportError as error:
-        raise CliError(str(error), "the run itself is done; mend this and run it again") from error
+        raise CliError(str(error), advice) from error
+
+
+def annotate(reports: Sequence[Report], result: RunResult) -> None:
+    """In GitHub Actions, say beside the lines of the files what is wrong, unless a report does that already.
+
+    On stderr, where the groups of the progress are: stdout belongs to the results.
+    """
+    if os.environ.get("GITHUB_ACTIONS") != "true" or any(item.format == "github" for item in reports):
+        return
+    from harness.report.github import to_github
+
+    click.echo(to_github(result, os.environ), err=True, nl=False)
 
 
 def unavailable(scenarios: Sequence[Scenario], spec: str, error: ClusterError, revision: str) -> RunResult:

@@ -69,11 +69,13 @@ def run(
         if keep:
             check_keep(place.cluster, scenarios)
         revision = measuring.revision_of(chosen[0])
-        how = _How(place, jobs, fail_fast, keep, verbose, quiet, color, revision)
+        aside = any(item.to_stdout and item.format != "github" for item in files)
+        how = _How(place, jobs, fail_fast, keep, verbose, quiet, color, revision, aside)
     except BaseException:
         opening.abandon()
         raise
     result = _measure(scenarios, how, opening)
+    measuring.annotate(files, result)
     measuring.write_reports(files, result)
     from harness.cli.select import count_cells
 
@@ -99,7 +101,11 @@ def _selected(
 
 @dataclass(frozen=True, slots=True)
 class _How:
-    """The options that the measuring depends on."""
+    """The options that the measuring depends on.
+
+    Attributes:
+        aside: A report goes to stdout, so what people read goes to stderr.
+    """
 
     place: measuring.Place
     jobs: int
@@ -109,6 +115,7 @@ class _How:
     quiet: bool
     color: str
     revision: str
+    aside: bool
 
 
 def _measure(scenarios: Sequence[Scenario], how: _How, opening: Opening) -> RunResult:
@@ -119,8 +126,9 @@ def _measure(scenarios: Sequence[Scenario], how: _How, opening: Opening) -> RunR
     from harness.report.printer import printer
     from harness.report.progress import progress
 
+    out = sys.stderr if how.aside else sys.stdout
     bar = progress(sys.stderr, quiet=how.quiet, environ=os.environ)
-    report = LiveReport(printer(sys.stdout, how.color), bar, verbose=how.verbose, quiet=how.quiet)
+    report = LiveReport(printer(out, how.color), bar, verbose=how.verbose, quiet=how.quiet)
 
     def emit(event: Event) -> None:
         bar(event)

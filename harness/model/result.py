@@ -56,6 +56,8 @@ class CellResult:
         leaks: Probes that passed after the change was accepted although the settled verdict denies them:
             those of a `cut` flow, or of sweeps before the verdict was the same twice.
         denied_after: Seconds from acceptance until a `cut` flow first dropped; None = no such flow.
+        suspected: Known departures of the backend that may be behind a failure; empty as long as the
+            policies themselves are at hand (`harness.report.failures` finds them).
     """
 
     id: str
@@ -73,6 +75,7 @@ class CellResult:
     finding_text: str = ""
     leaks: int = 0
     denied_after: float | None = None
+    suspected: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,17 @@ class ScenarioResult:
     def cells(self) -> tuple[CellResult, ...]:
         """All cells of all steps, in order."""
         return tuple(cell for step in self.steps for cell in step.cells)
+
+    @property
+    def unmeasured(self) -> tuple[tuple[str, Cell], ...]:
+        """Planned cells without a result, flows of transitions included, each with its step's name."""
+        measured = {(step.name, cell.cell.id) for step in self.steps for cell in step.cells}
+        return tuple(
+            (step.name, cell)
+            for step in self.scenario.steps
+            for cell in (*step.cells, *step.transition_cells())
+            if (step.name, cell.id) not in measured
+        )
 
     @property
     def status(self) -> Status:
@@ -180,13 +194,14 @@ class RunResult:
         return all(step.enforced for scenario in self.scenarios for step in scenario.steps)
 
     def count(self, status: Status) -> int:
-        """How many cells have `status`; a scenario skipped or broken as a whole counts its cells so."""
+        """How many cells have `status`: the one figure that every report shows.
+
+        A planned cell without a result counts as skipped with its scenario, else as error. A scenario that
+        was skipped or broke counts once at least, whatever it planned.
+        """
         total = 0
         for result in self.scenarios:
             total += sum(cell.status is status for cell in result.cells)
-            if result.error and status is Status.ERROR:
-                # What was not measured any more; one at least, since the scenario itself is broken.
-                total += max(1, len(result.scenario.cells) - len(result.cells))
-            elif result.skipped and status is Status.SKIPPED:
-                total += max(1, len(result.scenario.cells))
+            if status is (Status.SKIPPED if result.skipped and not result.error else Status.ERROR):
+                total += len(result.unmeasured) or bool(result.error or result.skipped)
         return total

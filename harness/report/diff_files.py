@@ -9,23 +9,10 @@ from harness.model.verdict import Status
 from harness.report import json_parts as parts
 from harness.report.diff import Diff, Difference, Entry, Row
 from harness.report.diff_text import remarks, run_words, summary, value
+from harness.report.markup import code
 from harness.report.text import count
-from harness.source.render import printable
 
 SCHEMA: Final = "netcheck.dev/diff/v1"
-
-
-def code(text: str) -> str:
-    """Untrusted text as a code span of a table: no markup, link or mention in it comes alive."""
-    text = printable(text)
-    longest = max((len(run) for run in _runs_of_backticks(text)), default=0)
-    fence = "`" * (longest + 1)
-    pad = " " if text.startswith("`") or text.endswith("`") or not text.strip() else ""
-    return f"{fence}{pad}{text or ' '}{pad}{fence}".replace("|", "\\|")
-
-
-def _runs_of_backticks(text: str) -> list[str]:
-    return [run for run in "".join(char if char == "`" else " " for char in text).split(" ") if run]
 
 
 def to_markdown(diff: Diff, *, everything: bool = False) -> str:

@@ -90,6 +90,14 @@ def receipt_text(observation: Observation) -> str:
     return text
 
 
+def suspicions(scenario: Scenario, step: str, result: CellResult, backend: Backend) -> tuple[str, ...]:
+    """Known departures of the backend that may be behind a failed cell, one sentence each."""
+    if result.suspected or result.status is not Status.FAILED or result.verdict is None:
+        return result.suspected
+    policies = next((item.policies for item in scenario.steps if item.name == step), ())
+    return tuple(suspected(result.verdict, policies, backend))
+
+
 def details(scenario: Scenario, step: str, result: CellResult, backend: Backend) -> Iterator[tuple[str, str]]:
     """Labels and texts in the order in which reports show them; a label may come more than once."""
     if result.status is Status.ERROR:
@@ -107,10 +115,8 @@ def details(scenario: Scenario, step: str, result: CellResult, backend: Backend)
         yield "reason", result.reason
     if result.finding_text:
         yield "finding", result.finding_text
-    if result.status is Status.FAILED and result.verdict is not None:
-        policies = next((item.policies for item in scenario.steps if item.name == step), ())
-        for text in suspected(result.verdict, policies, backend):
-            yield "known", f"{text}; if that is it, declare it with `known`"
+    for text in suspicions(scenario, step, result, backend):
+        yield "known", f"{text}; if that is it, declare it with `known`"
     if result.control:
         yield "control", result.control
     for text in result.evidence:

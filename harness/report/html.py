@@ -17,7 +17,7 @@ from harness.model.scenario import Cell
 from harness.model.verdict import Status
 from harness.report import matrix, symbols
 from harness.report.failures import details, full_id, headline
-from harness.report.terminal import IMPLIED_STEP
+from harness.report.summary import IMPLIED_STEP
 from harness.report.text import count, duration
 from harness.source.render import printable
 

@@ -12,12 +12,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from harness.model.result import RunResult, ScenarioResult, StepResult
+from harness.model.result import Backend, RunResult, ScenarioResult, StepResult
 from harness.model.scenario import Scenario, Step
 from harness.model.topology import Family, Topology
 from harness.model.verdict import Status
-from harness.report import excerpts
+from harness.report import excerpts, shape
 from harness.report import json_parts as parts
+from harness.report.failures import suspicions
+from harness.report.text import shorten
 
 SCHEMA: Final = "netcheck.dev/run/v1"
 
@@ -45,75 +47,88 @@ def to_json(result: RunResult) -> dict[str, Any]:
         "left_behind": list(result.left_behind),
         "backend": parts.backend_out(result.backend),
         "counts": {str(status): result.count(status) for status in Status},
-        "scenarios": [_scenario_out(item) for item in result.scenarios],
+        "scenarios": [_scenario_out(item, result.backend) for item in result.scenarios],
         "excerpts": [parts.excerpt_out(item) for item in excerpts.of(result)],
     }
 
 
 def from_json(document: Mapping[str, Any]) -> RunResult:
-    """The run that `to_json` wrote.
+    """The run that `to_json` wrote; whatever comes back is of the types that the model promises.
 
     Raises:
         JsonReportError: When it is something else.
     """
     schema = document.get("schema")
     if schema != SCHEMA:
-        raise JsonReportError(f"this is no report of netcheck: schema is {schema!r}, not {SCHEMA!r}")
+        raise JsonReportError(f"this is no report of netcheck: schema is {_shown(schema)}, not {SCHEMA!r}")
     try:
-        return RunResult(
-            run=document["run"],
-            started=document["started"],
-            backend=parts.backend_in(document["backend"]),
-            scenarios=tuple(_scenario_in(item) for item in document["scenarios"]),
-            seconds=document["seconds"],
-            interrupted=document["interrupted"],
-            left_behind=tuple(document.get("left_behind", ())),
-            revision=document["revision"],
-            version=document["netcheck"],
-            # Earlier reports quote no policies.
-            excerpts=tuple(parts.excerpt_in(item) for item in document.get("excerpts", ())),
-        )
+        result = _run_in(document)
+        misfit = shape.misfit(result)
     except KeyError as error:
-        raise JsonReportError(f"the report lacks {error.args[0]!r}") from error
-    except (TypeError, ValueError, AttributeError) as error:
-        raise JsonReportError(f"the report cannot be read: {error}") from error
+        raise JsonReportError(f"the report lacks {_shown(error.args[0])}") from error
+    except (TypeError, ValueError, AttributeError, LookupError) as error:
+        raise JsonReportError(f"the report cannot be read: {shorten(str(error), 120)}") from error
+    if misfit:
+        raise JsonReportError(f"the report cannot be read: {misfit}")
+    return result
 
 
-def checked(result: RunResult) -> RunResult:
-    """The run, if what people and tables read in it is text.
+def _shown(value: object) -> str:
+    return shorten(repr(value), 60)
+
+
+def _run_in(document: Mapping[str, Any]) -> RunResult:
+    return RunResult(
+        run=document["run"],
+        started=document["started"],
+        backend=parts.backend_in(document["backend"]),
+        scenarios=tuple(_scenario_in(item) for item in document["scenarios"]),
+        seconds=document["seconds"],
+        interrupted=document["interrupted"],
+        left_behind=tuple(document.get("left_behind", ())),
+        revision=document["revision"],
+        version=document["netcheck"],
+        # Earlier reports quote no policies.
+        excerpts=tuple(parts.excerpt_in(item) for item in document.get("excerpts", ())),
+    )
+
+
+def document(text: str | bytes) -> Mapping[str, Any]:
+    """The JSON object in a file that should be a report.
 
     Raises:
-        JsonReportError: Some of it is something else; the file was not written by netcheck.
+        JsonReportError: It is no JSON, or no object.
     """
-    backend = result.backend
-    texts: list[object] = [result.run, result.started, result.revision, result.version, backend.spec]
-    texts += [*backend.names, *backend.versions, *backend.versions.values()]
-    for item in result.scenarios:
-        texts += [item.scenario.name, item.skipped, item.error]
-        texts += [step.name for step in item.scenario.steps] + [step.name for step in item.steps]
-        texts += [cell.id for step in item.scenario.steps for cell in (*step.cells, *step.transition_cells())]
-        for cell in item.cells:
-            texts += [cell.id, cell.reason, cell.control, cell.finding_text, *cell.notes]
-            texts += cell.cell.expectation.backends
-    for excerpt in result.excerpts:
-        texts += [excerpt.policy, excerpt.place.file, *(text for _, lines in excerpt.parts for text in lines)]
-        numbers = [excerpt.place.line, excerpt.place.column, *(number for number, _ in excerpt.parts)]
-        if not all(isinstance(number, int) for number in numbers):
-            raise JsonReportError("the report cannot be read: an excerpt does not say which lines it quotes")
-    for text in texts:
-        if not isinstance(text, str):
-            raise JsonReportError(f"the report cannot be read: {text!r:.40} stands where a text belongs")
-    return result
+    try:
+        found = json.loads(text, parse_constant=_refuse)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise JsonReportError(f"no valid JSON: {error.msg} at {where}; was it cut off?") from error
+    except (ValueError, RecursionError) as error:
+        raise JsonReportError("no JSON report: it cannot be decoded") from error
+    if not isinstance(found, dict):
+        raise JsonReportError("this is no report of netcheck: it holds no JSON object")
+    return found
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def through(result: RunResult) -> RunResult:
+    """The run as its document tells it: what all other reports are made from, now or later."""
+    return from_json(to_json(result))
 
 
 def portable(result: RunResult) -> RunResult:
     """The run without what JSON leaves out: what `from_json` makes of what `to_json` wrote."""
-    scenarios = tuple(_portable_scenario(item) for item in result.scenarios)
-    return replace(result, scenarios=scenarios, excerpts=excerpts.of(result))
+    backend = replace(result.backend, lacks={})
+    scenarios = tuple(_portable_scenario(item, result.backend) for item in result.scenarios)
+    return replace(result, backend=backend, scenarios=scenarios, excerpts=excerpts.of(result))
 
 
-def _portable_scenario(result: ScenarioResult) -> ScenarioResult:
-    steps = tuple(
+def _portable_scenario(result: ScenarioResult, backend: Backend) -> ScenarioResult:
+    plan = tuple(
         replace(
             step,
             topology=Topology(),
@@ -122,10 +137,21 @@ def _portable_scenario(result: ScenarioResult) -> ScenarioResult:
         )
         for step in result.scenario.steps
     )
-    return replace(result, scenario=replace(result.scenario, topology=Topology(), steps=steps))
+    steps = tuple(
+        replace(
+            step,
+            cells=tuple(
+                replace(cell, suspected=suspicions(result.scenario, step.name, cell, backend))
+                for cell in step.cells
+            ),
+        )
+        for step in result.steps
+    )
+    scenario = replace(result.scenario, topology=Topology(), steps=plan)
+    return replace(result, scenario=scenario, steps=steps)
 
 
-def _scenario_out(result: ScenarioResult) -> dict[str, Any]:
+def _scenario_out(result: ScenarioResult, backend: Backend) -> dict[str, Any]:
     scenario = result.scenario
     return {
         "name": scenario.name,
@@ -142,7 +168,7 @@ def _scenario_out(result: ScenarioResult) -> dict[str, Any]:
         "build_seconds": result.build_seconds,
         "phases": dict(result.phases),
         "plan": [parts.step_out(step) for step in scenario.steps],
-        "steps": [_result_out(step) for step in result.steps],
+        "steps": [_result_out(step, scenario, backend) for step in result.steps],
     }
 
 
@@ -170,7 +196,7 @@ def _scenario_in(data: Mapping[str, Any]) -> ScenarioResult:
     )
 
 
-def _result_out(step: StepResult) -> dict[str, Any]:
+def _result_out(step: StepResult, scenario: Scenario, backend: Backend) -> dict[str, Any]:
     return {
         "name": step.name,
         "in_force": step.in_force,
@@ -180,7 +206,9 @@ def _result_out(step: StepResult) -> dict[str, Any]:
         "seconds": step.seconds,
         "phases": dict(step.phases),
         "sweeps": step.sweeps,
-        "cells": [parts.result_out(cell) for cell in step.cells],
+        "cells": [
+            parts.result_out(cell, suspicions(scenario, step.name, cell, backend)) for cell in step.cells
+        ],
     }
 
 

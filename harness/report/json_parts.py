@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from harness.model.outcome import Observation, Outcome, OutcomeKind
@@ -178,8 +178,13 @@ def cell_in(data: In) -> Cell:
     )
 
 
-def result_out(result: CellResult) -> Json:
-    """A measured cell with everything that is known about it."""
+def result_out(result: CellResult, suspected: Iterable[str]) -> Json:
+    """A measured cell with everything that is known about it.
+
+    Args:
+        result: The cell.
+        suspected: Known departures of the backend that may be behind its failure.
+    """
     return {
         "id": result.id,
         "status": str(result.status),
@@ -194,6 +199,7 @@ def result_out(result: CellResult) -> Json:
         "finding_text": result.finding_text,
         "leaks": result.leaks,
         "denied_after": result.denied_after,
+        "suspected": list(suspected),
         "observation": None if result.observation is None else _observation_out(result.observation),
         "cell": cell_out(result.cell),
     }
@@ -218,6 +224,7 @@ def result_in(data: In) -> CellResult:
         # Reports of the first version count leaks by step only.
         leaks=data.get("leaks", 0),
         denied_after=data.get("denied_after"),
+        suspected=tuple(data.get("suspected", ())),
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Any
 
 from harness.model.result import Backend, CellResult, RunResult, ScenarioResult
-from harness.model.scenario import Cell, Scenario
+from harness.model.scenario import Scenario
 from harness.model.verdict import Status
 from harness.report.failures import NOT_ENFORCED, details, headline
 from harness.source.render import printable
@@ -57,18 +57,18 @@ def _properties(result: RunResult) -> dict[str, str]:
 
 
 def _cases(result: ScenarioResult, run: RunResult) -> Iterator[Any]:
-    measured = {step.name: step.cells for step in result.steps}
     for step in result.steps:
         for cell in step.cells:
             yield _case(result.scenario, step.name, cell, run.backend)
-    for planned in result.scenario.steps:
-        seen = {cell.cell.id for cell in measured.get(planned.name, ())}
-        for item in planned.cells:
-            if item.id not in seen:
-                yield _unmeasured(result, planned.name, item, run)
-    if not result.scenario.cells and (result.error or result.skipped):
+    left = result.unmeasured
+    for step_name, planned in left:
+        case = _new(result.scenario, f"{step_name}::{planned.id}", planned.place.line)
+        _tell(case, result)
+        yield case
+    if not left and (result.error or result.skipped):
+        # It counts, though no cell of it is left to say so.
         case = _new(result.scenario, "scenario", result.scenario.place.line)
-        _tell(case, result, run)
+        _tell(case, result)
         yield case
 
 
@@ -99,17 +99,9 @@ def _case(scenario: Scenario, step: str, cell: CellResult, backend: Backend) -> 
     return case
 
 
-def _unmeasured(result: ScenarioResult, step: str, cell: Cell, run: RunResult) -> Any:
-    case = _new(result.scenario, f"{step}::{cell.id}", cell.place.line)
-    _tell(case, result, run)
-    return case
-
-
-def _tell(case: Any, result: ScenarioResult, run: RunResult) -> None:
+def _tell(case: Any, result: ScenarioResult) -> None:
     """Why a cell has no result: its scenario was skipped or broke, or the run was stopped."""
-    if run.interrupted:
-        case.add_skipped_info(printable(result.error) or "the run was interrupted")
-    elif result.error:
+    if result.error:
         case.add_error_info(printable(result.error), printable(result.error), "not-measured")
     elif result.skipped:
         case.add_skipped_info(printable(result.skipped))

@@ -21,6 +21,7 @@ from harness.report.failures import (
     headline,
     more,
 )
+from harness.report.summary import IMPLIED_STEP
 from harness.report.text import EMPTY, Line, Span, count, duration, indent, line, pad, shorten, width
 
 _WORDS: Final = {
@@ -33,8 +34,6 @@ _NAME_LIMIT: Final = 40
 _LISTED: Final = 5
 """How many cells of a group are named before `and N more cells`."""
 _LABEL: Final = 10
-IMPLIED_STEP: Final = "expect"
-"""Name of the only step of a scenario without `steps:`; not worth a line."""
 
 
 @dataclass(frozen=True, slots=True)

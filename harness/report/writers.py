@@ -1,7 +1,13 @@
-"""`--report junit:PATH,json:PATH`: which files to write, and writing them."""
+"""`--report junit:PATH,json:PATH`: which files to write, and writing them.
+
+There is one way to a report: the run becomes its JSON document, and every other report is made from that. So
+`netcheck report` makes the same files later that `run --report` makes now.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +17,9 @@ from harness.model.result import RunResult
 from harness.source.diagnostics import did_you_mean
 
 T = TypeVar("T")
+STDOUT = Path("-")
+STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
+"""Names the file whose Markdown GitHub Actions shows for a step; several commands add to it."""
 
 
 class ReportError(Exception):
@@ -19,10 +28,15 @@ class ReportError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One file to write."""
+    """One file to write; the path `-` is standard output."""
 
     format: str
     path: Path
+
+    @property
+    def to_stdout(self) -> bool:
+        """Whether it goes to standard output."""
+        return self.path == STDOUT
 
 
 def _junit(result: RunResult) -> str:
@@ -43,7 +57,25 @@ def _html(result: RunResult) -> str:
     return to_html(result)
 
 
-FORMATS: dict[str, Callable[[RunResult], str]] = {"junit": _junit, "json": _json, "html": _html}
+def _markdown(result: RunResult) -> str:
+    from harness.report.markdown import to_markdown
+
+    return to_markdown(result)
+
+
+def _github(result: RunResult) -> str:
+    from harness.report.github import to_github
+
+    return to_github(result, os.environ)
+
+
+FORMATS: dict[str, Callable[[RunResult], str]] = {
+    "junit": _junit,
+    "json": _json,
+    "html": _html,
+    "md": _markdown,
+    "github": _github,
+}
 """What can be written, by the name that `--report` takes."""
 
 
@@ -84,6 +116,8 @@ def prepare(reports: Iterable[Report]) -> None:
         ReportError: One that cannot be written.
     """
     for report in reports:
+        if report.to_stdout:
+            continue
         existed = report.path.exists()
         try:
             report.path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,8 +130,12 @@ def prepare(reports: Iterable[Report]) -> None:
 
 
 def write(reports: Iterable[Report], result: RunResult) -> None:
-    """Write all reports of a run; see `write_as`."""
-    write_as(reports, result, FORMATS)
+    """Write all reports of a run, from its JSON document; see `write_as`."""
+    from harness.report.json import through
+
+    wanted = tuple(reports)
+    if wanted:
+        write_as(wanted, through(result), FORMATS)
 
 
 def write_as(reports: Iterable[Report], result: T, formats: Mapping[str, Callable[[T], str]]) -> None:
@@ -109,11 +147,25 @@ def write_as(reports: Iterable[Report], result: T, formats: Mapping[str, Callabl
     first: ReportError | None = None
     for report in reports:
         try:
-            report.path.write_text(formats[report.format](result), encoding="utf-8")
+            _put(report, formats[report.format](result).encode(errors="backslashreplace"))
+        except BrokenPipeError:
+            raise
         except OSError as error:
             first = first or _unwritable(report, error)
     if first is not None:
         raise first
+
+
+def _put(report: Report, data: bytes) -> None:
+    if report.to_stdout:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+        return
+    summary = os.environ.get(STEP_SUMMARY)
+    adds = report.format == "md" and summary and report.path.absolute() == Path(summary).absolute()
+    with report.path.open("ab" if adds else "wb") as stream:
+        stream.write(data)
 
 
 def _unwritable(report: Report, error: OSError) -> ReportError:

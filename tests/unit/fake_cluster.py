@@ -17,6 +17,7 @@ from harness.model.topology import Topology
 ALLOWED = Observation(Outcome(OutcomeKind.CONNECTED, token=True), receipts=1, seconds=0.002)
 DROPPED = Observation(Outcome(OutcomeKind.TIMEOUT), listening=True, attempts=2, seconds=0.5)
 REJECTED = Observation(Outcome(OutcomeKind.REFUSED, by="icmp 3/13"), listening=True, seconds=0.001)
+LAB = Backend("lab", ("lab", "generic"), {"kernel": "6.1.0"}, frozenset({"external"}))
 RESOLVED = Observation(Outcome(OutcomeKind.DNS, "NOERROR"), seconds=0.001)
 
 
@@ -73,6 +74,7 @@ class FakeCluster:
         answers: By the probe's id.
         controls: What the control sweep sees instead of a connection, by the probe's id.
         on_open: Called with every scenario before its world stands; may raise.
+        backend: What it says it is.
     """
 
     left_behind: tuple[str, ...] = ()
@@ -82,8 +84,9 @@ class FakeCluster:
         answers: Mapping[str, Observation] | None = None,
         controls: Mapping[str, Observation] | None = None,
         on_open: Callable[[Scenario], None] = lambda scenario: None,
+        backend: Backend = LAB,
     ) -> None:
-        self.backend = Backend("lab", ("lab", "generic"), {"kernel": "6.1.0"}, frozenset({"external"}))
+        self.backend = backend
         self.worlds: dict[str, FakeWorld] = {}
         self.closed = False
         self._answers = answers or {}

@@ -18,9 +18,10 @@ from harness.model.scenario import Cell, Scenario, Step
 from harness.model.topology import Topology
 from harness.model.verdict import Expectation, Expected, Known, Status, Verdict
 from harness.report.diff import Diff, Difference, Run, compare
-from harness.report.diff_files import code, to_json, to_markdown
+from harness.report.diff_files import to_json, to_markdown
 from harness.report.diff_text import render, value
 from harness.report.json import to_text
+from harness.report.markup import code
 from harness.report.text import plain
 from harness.source import Place
 from tests.unit.report_samples import cell
@@ -406,8 +407,8 @@ def _broken() -> list[Any]:
     verdict = json.loads(json.dumps(good))
     verdict["scenarios"][0]["steps"][0]["cells"][0]["verdict"] = "maybe"
     return [
-        (json.dumps(good)[:-300], "no valid JSON", "was the run cut off while it wrote?"),
-        ("", "no valid JSON", "was the run cut off"),
+        (json.dumps(good)[:-300], "no valid JSON", "was it cut off?"),
+        ("", "no valid JSON", "was it cut off"),
         ("[1, 2]", "this is no report of netcheck", "--report json:PATH"),
         ("{}", "schema is None", "--report json:PATH"),
         ('{"schema": "netcheck.dev/diff/v1"}', "schema is 'netcheck.dev/diff/v1'", "--report json:PATH"),

@@ -81,15 +81,16 @@ def test_every_case_has_file_and_line_and_every_measured_one_a_time() -> None:
 
 
 @pytest.mark.parametrize("error", ["", "interrupted before everything was measured"])
-def test_cells_of_an_interrupted_run_are_skipped(error: str) -> None:
+def test_cells_of_an_interrupted_run_are_errors(error: str) -> None:
     result = samples.run(samples.steps(), interrupted=True)
     scenario = result.scenarios[0]
     from dataclasses import replace
 
     cut = replace(result, scenarios=(replace(scenario, steps=scenario.steps[:1], error=error),))
     suite = next(iter(JUnitXml.fromstring(to_junit(cut).encode())))
-    assert [type(case.result[0]) for case in list(suite)[1:]] == [Skipped, Skipped]
-    assert list(suite)[1].result[0].message == (error or "the run was interrupted")
+    assert [type(case.result[0]) for case in list(suite)[1:]] == [Error, Error]
+    assert list(suite)[1].result[0].message == (error or "not measured")
+    assert (suite.errors, suite.skipped) == (cut.count(Status.ERROR), cut.count(Status.SKIPPED))
 
 
 def test_an_error_of_a_scenario_without_cells_is_one_case() -> None:
