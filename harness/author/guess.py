@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.dialects.material import BlockWish, Material, NamespaceWish, PortWish
@@ -99,9 +99,11 @@ class _World:
             merged = {**labels, **(old.labels if old else {}), **wish.labels}
             self.namespaces[wish.name] = Namespace(wish.name, merged)
             return wish.name
+        if not wish.labels:
+            # Any namespace will do, and the one of which no policy speaks lacks whatever must be lacking.
+            return self._namespace(NamespaceWish(ELSEWHERE))
         for name, item in self.namespaces.items():
-            speaks = wish.labels and name not in (ELSEWHERE, _SYSTEM)
-            if speaks and _has(item.labels, wish.labels, wish.lacks):
+            if name not in (ELSEWHERE, _SYSTEM) and _has(item.labels, wish.labels, wish.lacks):
                 return name
         name = self._free(_name(wish.labels) or "other", self.namespaces)
         self.namespaces[name] = Namespace(name, {METADATA_NAME: name, **wish.labels})
@@ -114,7 +116,7 @@ class _World:
         if namespace == _SYSTEM:
             # The cluster's own DNS is there, and scenarios put nothing beside it.
             return
-        listeners = tuple(_listener(port) for port in listen)
+        listeners = tuple(each for port in listen for each in _listeners(port))
         for identity, pod in self.pods.items():
             same = pod.namespace == namespace and dict(pod.labels) == dict(labels)
             if same and (not account or pod.service_account == account):
@@ -146,7 +148,8 @@ class _World:
                 self._external("except", edge, ports)
 
     def _external(self, kind: str, address: _Address, ports: Sequence[PortWish]) -> None:
-        listeners = tuple(_listener(port) for port in ports if port.name is None) or (Listener(443),)
+        numbers = [port for port in ports if port.name is None]
+        listeners = tuple(each for port in numbers for each in _listeners(port)) or (Listener(443),)
         family = Family.IPV4 if address.version == 4 else Family.IPV6
         for name, item in self.externals.items():
             if item.addresses.get(family) == str(address):
@@ -180,11 +183,15 @@ def _name(labels: Mapping[str, str]) -> str:
     return text[:58].strip("-")
 
 
-def _listener(port: PortWish) -> Listener:
+def _listeners(port: PortWish) -> Iterator[Listener]:
+    """What listens where a rule names ports: of a range, its first and its last."""
     if port.name is not None:
         number = _NAMED.get(port.name, _FIRST_NAMED + sum(port.name.encode()) % 900)
-        return Listener(number, port.protocol, port.name)
-    return Listener(port.number or _FIRST_NAMED, port.protocol)
+        yield Listener(number, port.protocol, port.name)
+        return
+    yield Listener(port.number or _FIRST_NAMED, port.protocol)
+    if port.end and port.end != port.number:
+        yield Listener(port.end, port.protocol)
 
 
 def _merged(old: Sequence[Listener], new: Sequence[Listener]) -> tuple[Listener, ...]:

@@ -17,6 +17,7 @@ from harness.author.guess import guess
 from harness.cli import cli
 from harness.model.topology import Protocol
 from harness.scenario import load
+from tests.lab.random_policies import manifests
 
 POLICY = """\
 apiVersion: networking.k8s.io/v1
@@ -108,6 +109,12 @@ def test_listeners_for_each_port_and_one_more(tmp_path: Path) -> None:
     assert len({item.port for item in api.listeners}) == 3
 
 
+def test_of_a_range_of_ports_the_first_and_the_last_are_open(tmp_path: Path) -> None:
+    text = POLICY.replace("{port: 9000, protocol: UDP}", "{port: 9000, endPort: 9010, protocol: UDP}")
+    api = guess(bundle(tmp_path, text).policies).pods["shop/api"]
+    assert [item.port for item in api.listeners if item.protocol is Protocol.UDP] == [9000, 9010]
+
+
 def test_externals_inside_and_inside_each_exception(tmp_path: Path) -> None:
     world = guess(bundle(tmp_path, POLICY).policies)
     found = sorted(text for item in world.externals.values() for text in item.addresses.values())
@@ -175,6 +182,45 @@ def test_init_again_keeps_every_line_and_adds_what_is_new(project: Path) -> None
     assert any(line.startswith("  data/db:") for line in now)
     assert load([written]).problems == []
     assert invoke("predict", str(written)).exit_code == 0
+
+
+EVERYWHERE = """\
+apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: {name: baseline}
+spec:
+  tier: Baseline
+  priority: 10
+  subject: {namespaces: {}}
+  ingress: [{action: Deny, from: [{namespaces: {}}, {namespaces: {matchExpressions: [{key: a, operator: DoesNotExist}]}}]}]
+"""
+
+
+def test_init_again_with_selectors_that_any_namespace_meets_adds_nothing(project: Path) -> None:
+    (project / "policies" / "all.yaml").write_text(EVERYWHERE, encoding="utf-8")
+    invoke("init", "policies")
+    before = (project / "scenarios" / "policies.yaml").read_text(encoding="utf-8")
+    assert "nothing that is not there already" in invoke("init", "policies").output
+    assert (project / "scenarios" / "policies.yaml").read_text(encoding="utf-8") == before
+
+
+@pytest.mark.parametrize("first", range(0, 60, 20))
+def test_init_of_any_policies_holds_and_is_complete(project: Path, first: int) -> None:
+    for seed in range(first, first + 20):
+        folder = project / f"random-{seed}"
+        folder.mkdir()
+        found = yaml.safe_dump_all(manifests(seed))
+        (folder / "all.yaml").write_text(found, encoding="utf-8")
+        result = invoke("init", str(folder), "--output", f"scenarios/{seed}.yaml")
+        assert result.exit_code == 0, f"seed {seed}: {result.output}"
+        written = project / "scenarios" / f"{seed}.yaml"
+        problems = [item for item in load([written]).problems if item.place.file == str(written)]
+        assert problems == [], f"seed {seed}"
+        assert invoke("predict", str(written)).exit_code == 0, f"seed {seed}"
+        text = written.read_text(encoding="utf-8")
+        again = invoke("init", str(folder), "--output", f"scenarios/{seed}.yaml")
+        assert "nothing that is not there already" in again.output, f"seed {seed}: {again.output}"
+        assert written.read_text(encoding="utf-8") == text
 
 
 def test_init_of_rendered_charts_takes_the_policies_in(project: Path) -> None:
