@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness.dialects.registry import kinds, parse_manifest
+from harness.dialects.registry import concerns, kinds, parse_manifest
 from harness.model.policy import Policy
 from harness.model.topology import (
     METADATA_NAME,
@@ -80,8 +80,8 @@ def read_files(
     """Read manifests; see `read_bundle`.
 
     Args:
-        files: Each file, and whether it was named outright: then what is no policy is an error, while in a
-            folder it is other people's YAML.
+        files: Each file, and whether it was named outright: then it is an error when it holds nothing of use,
+            while in a folder that is other people's YAML.
         sources: Receives the texts.
         stdin: Text of standard input, read besides the files.
         namespace: Namespace of manifests that name none.
@@ -105,11 +105,8 @@ def read_files(
 def _meant(path: Path, sources: Sources) -> bool:
     """Whether a file was meant to hold a policy: what cannot be parsed has no documents to tell."""
     text = next((found for name, found in sources.texts.items() if Path(name) == path), "")
-    return any(re.search(rf"^apiVersion:\s*[\"']?{re.escape(group)}/", text, re.M) for group in _groups())
-
-
-def _groups() -> set[str]:
-    return {api_version.partition("/")[0] for api_version, _ in kinds()}
+    groups = {api_version.partition("/")[0] for api_version, _ in kinds()}
+    return any(re.search(rf"^apiVersion:\s*[\"']?{re.escape(group)}/", text, re.M) for group in groups)
 
 
 def files_of(paths: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
@@ -123,23 +120,22 @@ def files_of(paths: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
 
 
 def _documents(documents: Iterable[Document], bundle: Bundle, world: _World, *, everything: bool) -> None:
-    groups = _groups()
-    for document in documents:
-        for node in flattened(document.root):
-            if not isinstance(node, MappingNode):
-                if everything:
-                    bundle.problems.error("manifest-type", "a manifest is a mapping", document.place)
-                continue
-            if "scenario" in node:
-                bundle.others += 1
-                continue
-            policy_like = _word(node, "apiVersion").partition("/")[0] in groups
-            if not policy_like and (world.takes(node) or not everything):
-                bundle.others += not world.takes(node)
-                continue
+    found = [(document.place, node) for document in documents for node in flattened(document.root)]
+    mappings = [node for _, node in found if isinstance(node, MappingNode) and "scenario" not in node]
+    policies = {id(node) for node in mappings if concerns(node)}
+    of_use = {id(node) for node in mappings if id(node) in policies or world.takes(node)}
+    # Where a file was named and nothing in it is of use, it is likely the wrong one, or misspelt.
+    wrong = everything and not of_use
+    for place, node in found:
+        if not isinstance(node, MappingNode):
+            if everything:
+                bundle.problems.error("manifest-type", "a manifest is a mapping", place)
+        elif "scenario" not in node and (wrong or id(node) in policies):
             policy = parse_manifest(node, world.namespace, bundle.problems)
             if policy is not None:
                 bundle.policies.append(policy)
+        else:
+            bundle.others += id(node) not in of_use
 
 
 def flattened(node: Node) -> Iterator[Node]:

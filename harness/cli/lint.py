@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SCHEMA = "netcheck.dev/lint/v1"
 STANDARD_INPUT = "-"
+MOST_ROUNDS = 10
+"""How often corrections are made until nothing is left to correct."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,13 @@ def lint(ctx: click.Context, paths: tuple[str, ...], fix: bool, form: str, color
     if fix:
         if stdin is not None:
             raise CliError("standard input cannot be corrected", "name files, or leave out --fix")
-        written = _write(found)
-        if written:
+        written = 0
+        # What is corrected lets more be read, which may be corrected in turn.
+        for _ in range(MOST_ROUNDS):
+            some = _write(found)
+            if not some:
+                break
+            written += some
             found = look(chosen, stdin)
         click.echo(f"corrected {count(written, 'place')}", err=True)
     if form == "sarif":

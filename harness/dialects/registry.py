@@ -73,6 +73,26 @@ def parse_manifest(document: MappingNode, namespace: str, problems: Problems) ->
     return None
 
 
+def concerns(document: MappingNode) -> bool:
+    """Whether a manifest is a policy, or was meant to be one: what else stands beside policies is not read.
+
+    The API groups of policies hold other kinds as well, such as Ingress; those say nothing of policies.
+    """
+    group, _, _ = _word(document, "apiVersion").partition("/")
+    kind = _word(document, "kind")
+    names = {name for _, name in kinds()}
+    if kind in names or kind in _INSTEAD:
+        return True
+    if group not in {version.partition("/")[0] for version, _ in kinds()}:
+        return False
+    return not kind or "polic" in kind.lower() or bool(_near_kind(f"{group}/", kind))
+
+
+def _word(document: MappingNode, key: str) -> str:
+    found = document.get(key)
+    return found.text if isinstance(found, ScalarNode) else ""
+
+
 def compile_all(policies: Sequence[Policy], topology: Topology) -> tuple[Stage, ...]:
     """Neutral stages of all policies, tier by tier, for the pods and labels of `topology`."""
     stages: list[Stage] = []

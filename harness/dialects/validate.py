@@ -100,7 +100,8 @@ def port_name(field: Field, name: str) -> bool:
             "at most 15 lower case letters, digits and `-`, at least one letter, "
             "no `-` first, last or twice in a row"
         )
-    field.error("invalid-port", f'"{_short(name)}" is not a valid port name', help=help)
+    number = name if name.isascii() and name.isdecimal() and 1 <= int(name) <= 65535 else None
+    field.error("invalid-port", f'"{_short(name)}" is not a valid port name', help=help, fix=number)
     return False
 
 

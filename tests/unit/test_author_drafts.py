@@ -192,7 +192,9 @@ spec:
   tier: Baseline
   priority: 10
   subject: {namespaces: {}}
-  ingress: [{action: Deny, from: [{namespaces: {}}, {namespaces: {matchExpressions: [{key: a, operator: DoesNotExist}]}}]}]
+  ingress:
+    - action: Deny
+      from: [{namespaces: {}}, {namespaces: {matchExpressions: [{key: a, operator: DoesNotExist}]}}]
 """
 
 

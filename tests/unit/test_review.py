@@ -127,6 +127,51 @@ def test_advice(name: str, tmp_path: Path) -> None:
     assert lint_world(tmp_path, spec) == expected
 
 
+TO_API = "to: [{pods: {namespaceSelector: {}, podSelector: {matchLabels: {app: api}}}}]"
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        ("egress: [{action: Accept, %s, protocols: [{tcp: {destinationPort: {number: 8080}}}]}]", 0),
+        ("egress: [{action: Accept, %s, protocols: [{tcp: {destinationPort: {number: 8081}}}]}]", 1),
+        ("egress: [{action: Accept, %s, protocols: [{udp: {destinationPort: {number: 8080}}}]}]", 1),
+        ("egress: [{action: Accept, %s, protocols: [{destinationNamedPort: http}]}]", 0),
+        ("egress: [{action: Accept, %s, protocols: [{destinationNamedPort: web}]}]", 1),
+        ("egress: [{action: Deny, %s, protocols: [{tcp: {destinationPort: {number: 8081}}}]}]", 0),
+        (
+            "egress: [{action: Accept, to: [{networks: [192.0.2.0/24]}],"
+            " protocols: [{tcp: {destinationPort: {number: 1}}}]}]",
+            0,
+        ),
+        (
+            "ingress: [{action: Accept, from: [{namespaces: {}}],"
+            " protocols: [{tcp: {destinationPort: {range: {start: 8000, end: 8079}}}}]}]",
+            1,
+        ),
+        (
+            "ingress: [{action: Accept, from: [{namespaces: {}}],"
+            " protocols: [{tcp: {destinationPort: {range: {start: 8000, end: 8080}}}}]}]",
+            0,
+        ),
+    ],
+)
+def test_open_ports_of_admin_policies_on_which_nobody_listens(
+    tmp_path: Path, rules: str, expected: int
+) -> None:
+    (tmp_path / "policy.yaml").write_text(
+        "apiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\n"
+        "metadata: {name: p}\nspec:\n  tier: Admin\n  priority: 1\n"
+        "  subject: {namespaces: {matchLabels: {kubernetes.io/metadata.name: shop}}}\n"
+        f"  {rules.replace('%s', TO_API)}\n",
+        encoding="utf-8",
+    )
+    text = f"scenario: s\npolicies: [policy.yaml]\n{WORLD}"
+    (tmp_path / "s.yaml").write_text(text, encoding="utf-8")
+    found = ids(invoke("lint", "--format", "json", str(tmp_path)))
+    assert found.count("port-without-listener") == expected, found
+
+
 def test_what_one_step_needs_is_no_mistake_of_another(tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_text(
         "scenario: s\nnamespaces: {shop: {}}\n"
@@ -164,6 +209,59 @@ def test_rendered_charts_come_from_standard_input() -> None:
     assert ids(invoke("lint", "--format", "json", "-", stdin=RENDERED + listed)) == ["selects-no-pod"]
 
 
+BESIDE = """\
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: api, namespace: shop}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web, namespace: shop}
+spec: {}
+---
+apiVersion: projectcalico.org/v3
+kind: IPPool
+metadata: {name: pool}
+---
+"""
+GOOD = HEAD + "  podSelector: {matchLabels: {app: api}}\n  ingress: [{ports: [{port: 8080}]}]\n"
+
+
+@pytest.mark.parametrize("how", ["file", "folder", "stdin"])
+def test_what_else_a_chart_renders_is_no_mistake(tmp_path: Path, how: str) -> None:
+    file = tmp_path / "rendered.yaml"
+    file.write_text(BESIDE + RENDERED + GOOD, encoding="utf-8")
+    stdin = file.read_text(encoding="utf-8") if how == "stdin" else None
+    named = {"file": str(file), "folder": str(tmp_path), "stdin": "-"}[how]
+    assert ids(invoke("lint", "--format", "json", named, stdin=stdin)) == []
+
+
+@pytest.mark.parametrize(
+    ("manifest", "expected"),
+    [
+        ("apiVersion: spiffe.io/v1beta1\nkind: SPIREIdentity\n", "unknown-kind"),
+        ("apiVersion: extensions/v1beta1\nkind: NetworkPolicy\n", "unknown-api-version"),
+        ("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicies\n", "unknown-kind"),
+        ("apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicySet\n", "unknown-kind"),
+        ("apiVersion: networking.k8s.io/v1\nmetadata: {name: x}\n", "manifest-type"),
+    ],
+)
+@pytest.mark.parametrize("how", ["file", "folder", "stdin"])
+def test_what_was_meant_to_be_a_policy_is_one(tmp_path: Path, how: str, manifest: str, expected: str) -> None:
+    file = tmp_path / "rendered.yaml"
+    file.write_text(RENDERED + GOOD + "---\n" + manifest, encoding="utf-8")
+    stdin = file.read_text(encoding="utf-8") if how == "stdin" else None
+    named = {"file": str(file), "folder": str(tmp_path), "stdin": "-"}[how]
+    assert ids(invoke("lint", "--format", "json", named, stdin=stdin)) == [expected]
+
+
+def test_a_file_without_anything_of_use_was_named_by_mistake(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n", encoding="utf-8")
+    assert ids(invoke("lint", "--format", "json", str(file))) == ["unknown-kind"]
+    assert ids(invoke("lint", "--format", "json", str(tmp_path))) == []
+
+
 FIXABLE = """\
 apiVersion: extensions/v1beta1
 kind: NetworkPolicy
@@ -173,7 +271,7 @@ spec:
   policyTypes: [ingress]
   ingress:
     - from: [{ipBlock: {cidr: 192.0.2.7/24}}]
-      ports: [{protocol: tcp, port: 80, endPort: "90"}]
+      ports: [{protocol: tcp, port: "80", endPort: "90"}]   # quoted
 """
 
 
@@ -190,6 +288,7 @@ def test_fix_writes_what_is_certain_and_nothing_else(tmp_path: Path) -> None:
         .replace("[ingress]", "[Ingress]")
         .replace("192.0.2.7/24", "192.0.2.0/24")
         .replace("tcp", "TCP")
+        .replace('"80"', "80")
         .replace('"90"', "90")
     )
 

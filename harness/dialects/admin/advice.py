@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from harness.dialects.admin.types import AdminPolicy, PodSet
+from harness.dialects.admin.types import AdminPolicy, AdminRule, PodSet, PortName
+from harness.dialects.unheard import WHO, unheard
 from harness.model.policy import Policy
-from harness.model.rules import Direction
-from harness.model.topology import Topology
+from harness.model.rules import Action, Direction
+from harness.model.topology import Pod, Topology
 from harness.source.diagnostics import Diagnostic, Severity
 
 
@@ -24,9 +25,10 @@ def of_policy(policy: Policy) -> Iterator[Diagnostic]:
 
 
 def in_world(policy: Policy, topology: Topology) -> Iterator[Diagnostic]:
-    """Subjects and peers that are nobody here."""
+    """Subjects and peers that are nobody here, and open ports on which nobody listens."""
     parsed: AdminPolicy = policy.parsed
-    if not _anybody(parsed.subject, topology):
+    subjects = _chosen(parsed.subject, topology)
+    if not subjects:
         yield Diagnostic(
             "selects-no-pod",
             Severity.WARNING,
@@ -37,7 +39,7 @@ def in_world(policy: Policy, topology: Topology) -> Iterator[Diagnostic]:
     for direction in (Direction.INGRESS, Direction.EGRESS):
         for rule in parsed.rules(direction):
             for peer in rule.peers:
-                if isinstance(peer, PodSet) and not _anybody(peer, topology):
+                if isinstance(peer, PodSet) and not _chosen(peer, topology):
                     yield Diagnostic(
                         "peer-matches-nothing",
                         Severity.WARNING,
@@ -45,12 +47,34 @@ def in_world(policy: Policy, topology: Topology) -> Iterator[Diagnostic]:
                         peer.place,
                         "correct the labels, or remove the peer",
                     )
+            yield from _unheard(rule, direction, subjects, topology)
 
 
-def _anybody(chosen: PodSet, topology: Topology) -> bool:
-    return any(
-        chosen.namespaces.matches(topology.namespaces[pod.namespace].labels)
-        and chosen.pods.matches(pod.labels)
+def _unheard(
+    rule: AdminRule, direction: Direction, subjects: Sequence[Pod], topology: Topology
+) -> Iterator[Diagnostic]:
+    """Only of rules that accept: to deny a port on which nobody listens yet is no mistake."""
+    if rule.action is not Action.ALLOW:
+        return
+    pods = subjects
+    if direction is Direction.EGRESS:
+        if not all(isinstance(peer, PodSet) for peer in rule.peers):
+            return
+        sets = [peer for peer in rule.peers if isinstance(peer, PodSet)]
+        pods = list({pod.id: pod for peer in sets for pod in _chosen(peer, topology)}.values())
+    for port in rule.ports:
+        who = WHO[direction]
+        if isinstance(port, PortName):
+            yield from unheard(None, port.name, None, pods, who, port.place)
+        else:
+            yield from unheard(port.protocol, port.first, port.last, pods, who, port.place)
+
+
+def _chosen(chosen: PodSet, topology: Topology) -> list[Pod]:
+    return [
+        pod
         for pod in topology.pods.values()
         if not pod.host_network
-    )
+        and chosen.namespaces.matches(topology.namespaces[pod.namespace].labels)
+        and chosen.pods.matches(pod.labels)
+    ]

@@ -9,7 +9,8 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator, Sequence
 
-from harness.dialects.kubernetes.types import BlockPeer, NetworkPolicy, PodPeer, PolicyPort, PolicyRule
+from harness.dialects.kubernetes.types import BlockPeer, NetworkPolicy, PodPeer, PolicyRule
+from harness.dialects.unheard import WHO, unheard
 from harness.model.policy import Policy
 from harness.model.rules import Direction, Network
 from harness.model.topology import METADATA_NAME, Pod, Topology
@@ -64,7 +65,8 @@ def in_world(policy: Policy, topology: Topology) -> Iterator[Diagnostic]:
             reached = subjects if direction is Direction.INGRESS else _reached(rule, parsed, topology, pods)
             if reached:
                 for port in rule.ports:
-                    yield from _unheard(port, reached, direction)
+                    who = WHO[direction]
+                    yield from unheard(port.protocol, port.port, port.end, reached, who, port.place)
 
 
 def _two_peers(rule: PolicyRule, direction: Direction) -> Iterator[Diagnostic]:
@@ -188,38 +190,6 @@ def _reached(rule: PolicyRule, parsed: NetworkPolicy, topology: Topology, pods: 
                 found.append(pod)
                 break
     return found
-
-
-def _unheard(port: PolicyPort, pods: Sequence[Pod], direction: Direction) -> Iterator[Diagnostic]:
-    """A port of a rule on which none of the destinations listens."""
-    who = "pods that the policy selects" if direction is Direction.INGRESS else "pods that the rule reaches"
-    listeners = [item for pod in pods for item in pod.listeners if item.protocol is port.protocol]
-    if not listeners and not any(pod.listeners for pod in pods):
-        # Pods of which nothing is known say nothing.
-        return
-    if port.port is None:
-        if not listeners:
-            yield _warning(
-                "port-without-listener", f"none of the {who} listens on {port.protocol}", port.place
-            )
-    elif isinstance(port.port, str):
-        if not any(item.name == port.port for item in listeners):
-            names = sorted({item.name for item in listeners if item.name})
-            yield _warning(
-                "port-without-listener",
-                f'none of the {who} has a {port.protocol} port with the name "{port.port}"',
-                port.place,
-                help=f"names there: {', '.join(names)}" if names else "give the container's port this name",
-            )
-    elif not any(port.port <= item.port <= (port.end or port.port) for item in listeners):
-        text = f"{port.port}" if port.end is None else f"{port.port} to {port.end}"
-        numbers = sorted({item.port for item in listeners})
-        yield _warning(
-            "port-without-listener",
-            f"none of the {who} listens on {port.protocol} {text}",
-            port.place,
-            help=f"they listen on {', '.join(map(str, numbers[:8]))}" if numbers else "",
-        )
 
 
 def _warning(id: str, message: str, place: Place, *, help: str = "") -> Diagnostic:
