@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any, Final
 
+from harness.report.documented import documented
 from harness.source.diagnostics import Diagnostic, Severity
 from harness.source.place import Place
 from harness.source.render import printable
@@ -33,7 +34,7 @@ def to_sarif(diagnostics: Iterable[Diagnostic], version: str) -> str:
                     "driver": {
                         "name": "netcheck",
                         "version": version,
-                        "rules": [{"id": rule} for rule in rules],
+                        "rules": [_rule(rule) for rule in rules],
                     }
                 },
                 "columnKind": "unicodeCodePoints",
@@ -42,6 +43,17 @@ def to_sarif(diagnostics: Iterable[Diagnostic], version: str) -> str:
         ],
     }
     return json.dumps(document, indent=1, ensure_ascii=True) + "\n"
+
+
+def _rule(name: str) -> dict[str, Any]:
+    """What the documentation says of an id, which code hosts show beside its results."""
+    rule: dict[str, Any] = {"id": name}
+    known = documented().get(name)
+    if known is not None:
+        rule["shortDescription"] = {"text": known.cause}
+        rule["help"] = {"text": known.remedy}
+        rule["defaultConfiguration"] = {"level": _LEVELS[known.severity]}
+    return rule
 
 
 def _result(item: Diagnostic, rule: int) -> dict[str, Any]:

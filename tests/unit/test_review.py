@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from harness.author.fix import fixed, fixes
 from harness.cli import cli
+from harness.report.documented import documented
 from harness.source import Place
 from harness.source.diagnostics import Diagnostic, Fix, Severity
 
@@ -326,7 +327,12 @@ def test_sarif_names_rule_place_and_correction(tmp_path: Path) -> None:
     assert result.exit_code == 4
     assert "\x1b" not in result.stdout
     (run,) = json.loads(result.stdout)["runs"]
-    rules = [item["id"] for item in run["tool"]["driver"]["rules"]]
+    described = {item["id"]: item for item in run["tool"]["driver"]["rules"]}
+    rules = list(described)
+    assert described["unknown-api-version"]["defaultConfiguration"] == {"level": "error"}
+    for item in described.values():
+        assert item["shortDescription"]["text"]
+        assert item["help"]["text"]
     for item in run["results"]:
         assert rules[item["ruleIndex"]] == item["ruleId"]
         location = item["locations"][0]["physicalLocation"]
@@ -384,3 +390,20 @@ def test_guides_are_corrected_in_words(tmp_path: Path) -> None:
     result = invoke("lint", str(file))
     assert "ClusterSPIFFEID" in result.output
     assert "annotation-without-effect" in result.output
+
+
+def test_the_documentation_says_of_each_id_how_severe_it_is(tmp_path: Path) -> None:
+    """Of ids that advice and validation give; each severity here is what the tables say."""
+    known = documented()
+    file = tmp_path / "p.yaml"
+    file.write_text(FIXABLE.replace("extensions/v1beta1", "networking.k8s.io/v1"), encoding="utf-8")
+    texts = [str(file)]
+    for number, (spec, _) in enumerate(ADVICE.values()):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        lint_world(folder, spec)
+        texts.append(str(folder))
+    found = json.loads(invoke("lint", "--format", "json", *texts).stdout)["diagnostics"]
+    assert {item["id"] for item in found} >= {"invalid-port", "selects-no-pod", "ipblock-may-cover-pods"}
+    for item in found:
+        assert item["severity"] == known[item["id"]].severity, item
