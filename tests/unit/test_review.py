@@ -397,13 +397,13 @@ def test_the_documentation_says_of_each_id_how_severe_it_is(tmp_path: Path) -> N
     known = documented()
     file = tmp_path / "p.yaml"
     file.write_text(FIXABLE.replace("extensions/v1beta1", "networking.k8s.io/v1"), encoding="utf-8")
-    texts = [str(file)]
+    paths = [file]
     for number, (spec, _) in enumerate(ADVICE.values()):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        lint_world(folder, spec)
-        texts.append(str(folder))
-    found = json.loads(invoke("lint", "--format", "json", *texts).stdout)["diagnostics"]
+        paths.append(tmp_path / str(number))
+        paths[-1].mkdir()
+        lint_world(paths[-1], spec)
+    results = [invoke("lint", "--format", "json", str(path)) for path in paths]
+    found = [item for result in results for item in json.loads(result.stdout)["diagnostics"]]
     assert {item["id"] for item in found} >= {"invalid-port", "selects-no-pod", "ipblock-may-cover-pods"}
     for item in found:
         assert item["severity"] == known[item["id"]].severity, item
