@@ -77,7 +77,7 @@ def _plain(hint: Any) -> Check:
     if issubclass(hint, Enum):
         return lambda value: "" if isinstance(value, hint) else _wrong(value, hint.__name__)
     words = {str: "a text", bool: "true or false"}
-    return lambda value: "" if type(value) is hint else _wrong(value, words.get(hint, hint.__name__))
+    return lambda value: "" if isinstance(value, hint) else _wrong(value, words.get(hint, hint.__name__))
 
 
 def _number(value: Any, kinds: tuple[type, ...]) -> bool:

@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 from junitparser import JUnitXml
 
 from harness.cli import cli, clusters
-from harness.model.result import Backend, RunResult
-from harness.report.json import JsonReportError, from_json, to_json, to_text
+from harness.model.result import Backend, RunResult, ScenarioResult
+from harness.model.verdict import Status
+from harness.report.json import JsonReportError, from_json, portable, through, to_json, to_text
 from harness.report.terminal import Style, names_width, render
 from harness.report.text import plain
 from harness.report.writers import FORMATS, STEP_SUMMARY
+from harness.scenario import load
 from tests.unit import report_samples as samples
 from tests.unit.fake_cluster import DROPPED, FakeCluster
 
@@ -312,3 +314,11 @@ def test_github_actions_are_annotated_without_being_asked(monkeypatch: pytest.Mo
     asked = CliRunner().invoke(cli, ["run", "mixed.yaml", "--report", "github:-"])
     assert "::error" not in asked.stderr
     assert asked.stdout.count("\n::error ") == 2
+
+
+def test_whatever_the_shipped_scenarios_plan_comes_back_from_the_document() -> None:
+    found = load([Path(__file__).parents[2] / "scenarios"]).scenarios
+    assert found
+    result = samples.run(*(ScenarioResult(item, error="no lab") for item in found))
+    assert through(result) == portable(result)
+    assert through(result).count(Status.ERROR) == result.count(Status.ERROR)
