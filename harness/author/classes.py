@@ -25,7 +25,10 @@ MOST_NAMESPACES = 512
 MOST_LABEL_SETS = 4096
 """How many combinations of labels are looked at; more are given up, since nothing could be proved in time."""
 
-_OTHER = "netcheck-other"
+OTHER = "netcheck-other"
+"""A value of labels that no selector names, and the beginning of the names of other namespaces."""
+
+_SYSTEM = "kube-system"
 _FIRST_NAMED = 20_000
 
 
@@ -87,8 +90,34 @@ def classes(policies: Sequence[Policy], own: str) -> Iterator[Classes]:
         if own:
             namespaces = {name: item for name, item in namespaces.items() if not _same(item, own)}
             namespaces[own] = Namespace(own, {**labels, METADATA_NAME: own})
-        pods = _pods(found, namespaces, own, labels_of_pods, listeners)
+        pods = _pods(found, namespaces, [own], labels_of_pods, listeners)
         yield Classes(with_builtins(Topology(namespaces, pods)), addresses, ports)
+
+
+def classes_among(policies: Sequence[Policy], known: Mapping[str, Namespace]) -> Classes | None:
+    """The classes that some policies tell apart among namespaces that are given, and others without a name.
+
+    Args:
+        policies: Of any dialects.
+        known: Namespaces by name, those of the policies among them; scenarios put no pods into kube-system.
+
+    Returns:
+        None where there are too many.
+    """
+    found = material(policies)
+    labels_of_pods = _label_sets(vocabulary(found.pod_selectors))
+    words = vocabulary(found.namespace_selectors)
+    words.pop(METADATA_NAME, None)
+    labels_of_namespaces = _label_sets(words)
+    if labels_of_pods is None or labels_of_namespaces is None or len(labels_of_namespaces) > MOST_NAMESPACES:
+        return None
+    listeners, ports = _ports(found)
+    namespaces = {name: item for name, item in known.items() if name != _SYSTEM}
+    namespaces |= _namespaces((), labels_of_namespaces)
+    pods = _pods(found, namespaces, found.namespaces, labels_of_pods, listeners)
+    given = {name: item for name, item in known.items() if name == _SYSTEM}
+    topology = with_builtins(Topology({**namespaces, **given}, pods))
+    return Classes(topology, tuple(_addresses(found)), ports)
 
 
 def _same(item: Namespace, own: str) -> bool:
@@ -98,16 +127,16 @@ def _same(item: Namespace, own: str) -> bool:
 def _pods(
     found: Material,
     namespaces: Mapping[str, Namespace],
-    own: str,
+    own: Sequence[str],
     sets: Sequence[Mapping[str, str]],
     listeners: tuple[Listener, ...],
 ) -> dict[str, Pod]:
     pods: dict[str, Pod] = {}
-    seen: set[tuple[bool, ...]] = set()
+    seen: set[tuple[object, ...]] = set()
     for namespace in namespaces.values():
         for labels in sets:
             answers = (
-                namespace.name == own,
+                namespace.name if namespace.name in own else "",
                 *(item.matches(namespace.labels) for item in found.namespace_selectors),
                 *(item.matches(labels) for item in found.pod_selectors),
             )
@@ -128,7 +157,7 @@ def _namespaces(names: Iterable[str], sets: Sequence[Mapping[str, str]]) -> dict
         for name in sorted(names):
             identity = f"{name}.{number}"
             made[identity] = Namespace(identity, {**labels, METADATA_NAME: name})
-        identity = f"{_OTHER}.{number}"
+        identity = f"{OTHER}.{number}"
         made[identity] = Namespace(identity, {**labels, METADATA_NAME: identity})
     return made
 
@@ -138,7 +167,7 @@ def _label_sets(vocabulary: Mapping[str, frozenset[str]]) -> list[dict[str, str]
     if prod(len(values) + 2 for values in vocabulary.values()) > MOST_LABEL_SETS:
         return None
     keys = sorted(vocabulary)
-    choices = [(None, _OTHER, *sorted(vocabulary[key])) for key in keys]
+    choices = [(None, OTHER, *sorted(vocabulary[key])) for key in keys]
     return [
         {key: value for key, value in zip(keys, values, strict=True) if value is not None}
         for values in product(*choices)

@@ -140,6 +140,19 @@ def world_lines(topology: Topology, known: Topology, ends: Collection[str]) -> l
     return [text for key, section in _sections(made) if section for text in (f"{key}:", *section)]
 
 
+def missing(topology: Topology, known: Topology, wanted: Sequence[Probe]) -> list[str]:
+    """What `known` lacks of the ends of probes in `topology`: sections, and listeners of what it has."""
+    ends = {end for probe in wanted for end in (_source(probe), _target_name(probe))}
+    lines = world_lines(topology, known, ends)
+    listeners = {name: item.listeners for name, item in known.pods.items()}
+    listeners |= {f"external:{name}": item.listeners for name, item in known.externals.items()}
+    for name, target in dict.fromkeys((_target_name(probe), probe.target) for probe in wanted):
+        heard = [(item.port, item.protocol) for item in listeners.get(name, ())]
+        if name in listeners and (target.port, target.protocol) not in heard:
+            lines.append(f"# {name} has to listen on {target.port}/{target.protocol}")
+    return lines
+
+
 def cell_line(probe: Probe, verdict: str) -> str:
     """One cell as an item of `expect:`."""
     return f"  - {{from: {scalar(_source(probe))}, {_target(probe)}, verdict: {verdict}}}"

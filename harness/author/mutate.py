@@ -10,15 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from harness.author.draft import missing
 from harness.author.guess import guess
 from harness.author.mutants import Mutant, as_steps, mutants_of, with_mutant
 from harness.author.pairs import probes
+from harness.author.telling import TooManyClassesError, telling
 from harness.dialects.registry import carried
 from harness.engine.cluster import Cluster
 from harness.engine.events import Event
 from harness.engine.run import run
+from harness.model.builtin import with_builtins
 from harness.model.prediction import Answer
+from harness.model.probe import Probe
 from harness.model.scenario import Scenario, Step
+from harness.model.topology import Topology
 from harness.model.verdict import Expected, Status
 from harness.oracle import predict, resolve
 
@@ -35,6 +40,8 @@ class Noticed:
         error: Why it could not be looked at; empty otherwise.
         equivalent: No connection that the policies can tell apart has another answer.
         witness: A probe that would notice it; empty where a cell does or nothing can.
+        needs: What the world lacks for this probe, as lines of a scenario file.
+        words: A connection that would notice it, where no probe was found.
     """
 
     scenario: Scenario
@@ -43,6 +50,8 @@ class Noticed:
     error: str = ""
     equivalent: bool = False
     witness: str = ""
+    needs: tuple[str, ...] = ()
+    words: str = ""
 
 
 def on_paper(scenario: Scenario) -> Iterator[Noticed]:
@@ -132,20 +141,32 @@ def _first_wrong(scenario: Scenario) -> str:
 def _survivor(scenario: Scenario, mutant: Mutant) -> Noticed:
     """A mistake that no cell notices: a gap with a probe that would, or one that nothing can notice."""
     mutated = with_mutant(scenario, mutant)
-    for step, broken in zip(scenario.steps, mutated.steps, strict=True):
-        if step.policies == broken.policies:
-            continue
-        witness = _witness(step, broken)
-        if witness:
-            return Noticed(scenario, mutant, witness=witness)
+    pairs = [
+        (step, broken)
+        for step, broken in zip(scenario.steps, mutated.steps, strict=True)
+        if step.policies != broken.policies
+    ]
+    for step, broken in pairs:
+        for world in (step.topology, guess((*step.policies, *broken.policies), step.topology)):
+            probe = _witness(step, broken, world)
+            if probe is not None:
+                needs = tuple(missing(world, step.topology, [probe]))
+                return Noticed(scenario, mutant, witness=probe.id, needs=needs)
+    # The worlds above are small; whether nothing at all can notice it is another question.
+    for step, broken in pairs:
+        try:
+            words = telling(step.policies, broken.policies, with_builtins(step.topology).namespaces)
+        except TooManyClassesError:
+            words = "some connection, perhaps: the policies tell too much apart to look at all of it"
+        if words:
+            return Noticed(scenario, mutant, words=words)
     return Noticed(scenario, mutant, equivalent=True)
 
 
-def _witness(step: Step, broken: Step) -> str:
-    for world in (step.topology, guess((*step.policies, *broken.policies), step.topology)):
-        for probe in probes(world):
-            before = predict(world, step.policies, probe).verdict
-            after = predict(world, broken.policies, probe).verdict
-            if before is not after and Answer.UNDEFINED not in (before, after):
-                return probe.id
-    return ""
+def _witness(step: Step, broken: Step, world: Topology) -> Probe | None:
+    for probe in probes(world):
+        before = predict(world, step.policies, probe).verdict
+        after = predict(world, broken.policies, probe).verdict
+        if before is not after and Answer.UNDEFINED not in (before, after):
+            return probe
+    return None

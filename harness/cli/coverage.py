@@ -64,6 +64,9 @@ def coverage(
         raise CliError("no scenario has a policy whose rules can be read", "there is nothing to exercise")
     missing = [item for item in found if not item.cell]
     proposed = list(covering.suggestions(scenarios, missing)) if suggest else []
+    reached = {part for item in proposed for part in item.parts}
+    beyond = [f"{item.name} of {item.policy}" for item in missing] if suggest else []
+    beyond = [text for text in beyond if text not in reached]
     share = 100 * (len(found) - len(missing)) / len(found)
     if as_json:
         document = {
@@ -76,12 +79,19 @@ def coverage(
                 {"scenario": item.scenario.name, "cell": item.probe.id, "parts": list(item.parts)}
                 for item in proposed
             ],
+            "without_suggestion": beyond,
         }
         click.echo(json.dumps(document, indent=1))
     else:
         printer(sys.stdout, color).print(_lines(found, verbose=verbose))
         for text in _yaml(proposed):
             click.echo(text)
+        if beyond:
+            click.echo(
+                "\n# no cell was found for these: nothing matches them, or other rules decide all the same"
+            )
+        for text in beyond:
+            click.echo(f"#   {text}")
     return ExitCode.DIFFERENT if fail_under is not None and share < fail_under else ExitCode.OK
 
 
@@ -118,22 +128,16 @@ def _lines(found: Sequence[Covered], *, verbose: bool) -> list[Line]:
 
 def _yaml(proposed: Sequence[Suggestion]) -> list[str]:
     """The suggestions as lines of scenario files, pods that are missing first."""
-    from harness.author.draft import cell_line, world_lines
+    from harness.author.draft import cell_line, missing
 
     texts: list[str] = []
     for name in dict.fromkeys(item.scenario.name for item in proposed):
         mine = [item for item in proposed if item.scenario.name == name]
         texts += ["", f"# for scenario {name}, {mine[0].scenario.place.file}"]
-        ends = {end for item in mine for end in (str(item.probe.source), _end(item))}
         known = mine[0].scenario.steps[-1].topology
-        texts += world_lines(mine[-1].world, known, ends)
+        texts += missing(mine[-1].world, known, [item.probe for item in mine])
         texts.append("expect:")
         for item in mine:
             texts.append(f"  # {', '.join(item.parts)}")
             texts.append(cell_line(item.probe, "allow" if item.allowed else "deny"))
     return texts
-
-
-def _end(item: Suggestion) -> str:
-    target = item.probe.target
-    return target.name if target.kind == "pod" else f"{target.kind}:{target.name}"

@@ -111,14 +111,27 @@ def _observed(scenarios: Sequence[Scenario], jobs: int) -> list[Noticed]:
         cluster.close()
 
 
-def _entry(item: Noticed) -> dict[str, str]:
+def _entry(item: Noticed) -> dict[str, object]:
     return {
         "scenario": item.scenario.name,
         "mistake": item.mutant.id,
         "policy": str(item.mutant.original),
         "place": str(item.mutant.original.place),
-        "would_notice": item.witness,
+        "would_notice": item.witness or item.words,
+        "needs": list(item.needs),
     }
+
+
+def _remedy(item: Noticed) -> list[Line]:
+    """What would close a gap: a probe, with what the world lacks for it, or a connection in words."""
+    from harness.report.text import line
+
+    room = " " * 13
+    if not item.witness:
+        return [line((f"{room}it could be seen from {item.words}", "dim"))]
+    tail = ", with" if item.needs else ""
+    texts = [f"a cell {item.witness} would notice it{tail}", *(f"  {text}" for text in item.needs)]
+    return [line((f"{room}{text}", "dim")) for text in texts]
 
 
 def _lines(found: Sequence[Noticed], share: float, *, verbose: bool) -> list[Line]:
@@ -141,7 +154,7 @@ def _lines(found: Sequence[Noticed], share: float, *, verbose: bool) -> list[Lin
                 continue
             if not item.cell and not item.equivalent:
                 lines.append(line(("  unnoticed  ", "bad"), item.mutant.id))
-                lines.append(line((f"             a cell {item.witness} would notice it", "dim")))
+                lines += _remedy(item)
             elif verbose:
                 word = "by " + item.cell if item.cell else "nothing can notice it"
                 lines.append(

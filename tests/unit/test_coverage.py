@@ -80,6 +80,30 @@ def test_suggestions_exercise_everything_when_they_are_pasted(file: Path) -> Non
     assert missing(file) == []
 
 
+def test_suggestions_say_where_someone_has_to_listen(file: Path) -> None:
+    file.write_text(SCENARIO.replace("listen: [8080, 9090]", "listen: [8080]"), encoding="utf-8")
+    text = invoke("--suggest", "shop.yaml").output
+    assert "# shop/api has to listen on 9090/TCP" in text
+    assert 'to: "shop/api:9090", verdict: allow' in text
+
+
+def test_parts_for_which_there_is_no_cell_are_said(file: Path) -> None:
+    rule = "        - from: [{podSelector: {matchLabels: {app: web}}}]\n          ports: [{port: 8080}]\n"
+    before = (
+        "  - apiVersion: policy.networking.k8s.io/v1alpha2\n    kind: ClusterNetworkPolicy\n"
+        "    metadata: {name: closed}\n"
+        "    spec: {tier: Admin, priority: 1, subject: {namespaces: {}},"
+        " ingress: [{action: Deny, from: [{namespaces: {}}]}]}\n"
+    )
+    text = SCENARIO.replace("expect:", f"{rule}{before}expect:").replace("verdict: allow", "verdict: deny")
+    file.write_text(text, encoding="utf-8")
+    output = invoke("--suggest", "shop.yaml").output
+    assert "no cell was found for these" in output
+    assert "#   ingress[1].from[0] of NetworkPolicy shop/api" in output
+    document = json.loads(invoke("--suggest", "--json", "shop.yaml").output)
+    assert "ingress[1].from[0] of NetworkPolicy shop/api" in document["without_suggestion"]
+
+
 def test_fail_under(file: Path) -> None:
     assert invoke("--fail-under", "50", "shop.yaml").exit_code == 0
     assert invoke("--fail-under", "51", "shop.yaml").exit_code == 1

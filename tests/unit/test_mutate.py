@@ -70,6 +70,49 @@ def test_gaps_have_a_probe_that_would_close_them(file: Path) -> None:
     assert "a cell shop/bot->shop/api:8080/TCP would notice it" in text
 
 
+RANGE = SCENARIO.replace("{port: 8080}", "{port: 8080, endPort: 8090}")
+NODES = SCENARIO.replace(
+    SCENARIO[SCENARIO.index("  - apiVersion") : SCENARIO.index("expect:")],
+    """\
+  - apiVersion: policy.networking.k8s.io/v1alpha2
+    kind: ClusterNetworkPolicy
+    metadata: {name: nodes}
+    spec:
+      tier: Admin
+      priority: 1
+      subject: {namespaces: {matchLabels: {kubernetes.io/metadata.name: shop}}}
+      egress: [{action: Deny, to: [{nodes: {}}]}]
+""",
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake", "seen"),
+    [
+        (RANGE, "shop/api ingress[0].ports[0]: to 8091", "shop/web->shop/api:8091/TCP"),
+        (RANGE, "shop/api ingress[0].ports[0]: no endPort", "shop/web->shop/api:8081/TCP"),
+        (NODES, "nodes egress[0]: removed", "another node, 1/TCP"),
+    ],
+)
+def test_what_small_worlds_do_not_show_is_a_gap_all_the_same(
+    file: Path, text: str, mistake: str, seen: str
+) -> None:
+    file.write_text(text, encoding="utf-8")
+    found = {item.mutant.id: item for item in on_paper(only(file))}[mistake]
+    assert not found.equivalent
+    assert seen in (found.witness or found.words)
+    gaps = {item["mistake"]: item for item in json.loads(invoke("--json", "shop.yaml").output)["gaps"]}
+    assert seen in gaps[mistake]["would_notice"]
+
+
+def test_what_a_probe_lacks_is_said(file: Path) -> None:
+    file.write_text(RANGE.replace("app: bot", "app: web"), encoding="utf-8")
+    text = invoke("shop.yaml").output
+    assert "a cell shop/bystander->shop/api:8080/TCP would notice it, with" in text
+    assert "  shop/bystander: {listen: [" in text
+    assert "# shop/api has to listen on 8091/TCP" in text
+
+
 def test_closing_gaps_raises_the_score(file: Path) -> None:
     before = json.loads(invoke("--json", "shop.yaml").output)
     file.write_text(SCENARIO + CLOSED, encoding="utf-8")
