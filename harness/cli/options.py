@@ -54,17 +54,21 @@ def paths_argument(command: _Command) -> _Command:
 
 def selection_options(command: _Command) -> _Command:
     """`-k` and `--tag`."""
-    command = click.option(
-        "--tag",
-        multiple=True,
-        metavar="TAG",
-        help="Only scenarios with TAG; `!TAG` leaves them out. Repeatable: any of the tags is enough.",
-    )(command)
     return click.option(
         "-k",
         default="",
         metavar="EXPR",
         help="Only cells whose scenario::step::cell-id matches: substrings with and, or, not; or a full id.",
+    )(tag_option(command))
+
+
+def tag_option(command: _Command) -> _Command:
+    """`--tag`."""
+    return click.option(
+        "--tag",
+        multiple=True,
+        metavar="TAG",
+        help="Only scenarios with TAG; `!TAG` leaves them out. Repeatable: any of the tags is enough.",
     )(command)
 
 

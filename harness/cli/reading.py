@@ -59,8 +59,9 @@ def standard_input(*, color: str) -> str:
         InvalidFilesError: It is too large or no UTF-8 text; what is wrong has been printed on stderr.
     """
     from harness.source.diagnostics import Problems
+    from harness.source.limits import MAX_BYTES
     from harness.source.place import Place
-    from harness.source.text import MAX_BYTES, decode
+    from harness.source.text import decode
 
     name = "<stdin>"
     problems = Problems()

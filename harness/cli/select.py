@@ -43,7 +43,7 @@ def select(scenarios: Sequence[Scenario], expression: str, tags: Sequence[str]) 
     Raises:
         CliError: The expression cannot be understood.
     """
-    tagged = [item for item in scenarios if _has_tags(item.tags, tags)]
+    tagged = [item for item in scenarios if has_tags(item.tags, tags)]
     if not expression:
         return tuple(tagged)
     exact = _exact(scenarios, expression)
@@ -57,7 +57,8 @@ def count_cells(scenarios: Iterable[Scenario]) -> int:
     return sum(1 for scenario in scenarios for step in scenario.steps for _ in _all_cells(step))
 
 
-def _has_tags(has: Sequence[str], wanted: Sequence[str]) -> bool:
+def has_tags(has: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Whether a scenario with the tags `has` is meant by what `--tag` says."""
     plain = [tag for tag in wanted if not tag.startswith("!")]
     excluded = [tag[1:] for tag in wanted if tag.startswith("!")]
     return (not plain or any(tag in has for tag in plain)) and not any(tag in has for tag in excluded)

@@ -8,7 +8,7 @@ from harness.engine.cluster import FlowRecord, Sample
 from harness.model.outcome import Observation, OutcomeKind
 from harness.model.result import CellResult
 from harness.model.rules import OPEN_POINTS
-from harness.model.scenario import Cell, Transition
+from harness.model.scenario import CUT, ESTABLISHED, STEADY, Cell, Transition, flow_id
 from harness.model.verdict import Expected, Status, Verdict
 
 
@@ -53,13 +53,12 @@ def judge_transition(
 def _result(
     cell: Cell, kind: str, status: Status, expected: Expected, reason: str, seen: Sample | None
 ) -> CellResult:
-    base = cell.id.removesuffix("~steady").removesuffix("~cut")
     verdict = None
     if status is not Status.ERROR:
         passed = status is Status.PASSED
         verdict = Verdict.ALLOW if (expected is Expected.ALLOW) == passed else _denial(seen)
     observation = Observation(seen.outcome, seconds=seen.at) if seen is not None else None
-    return CellResult(f"{base}~{kind}", cell, status, expected, verdict, observation, reason)
+    return CellResult(flow_id(cell, kind), cell, status, expected, verdict, observation, reason)
 
 
 def _denial(seen: Sample | None) -> Verdict:
@@ -96,35 +95,35 @@ def _milliseconds(seconds: float) -> str:
 def _steady(cell: Cell, record: FlowRecord, moments: Moments) -> CellResult:
     trouble = _trouble(record, moments)
     if trouble:
-        return _result(cell, "steady", Status.ERROR, Expected.ALLOW, trouble, None)
+        return _result(cell, STEADY, Status.ERROR, Expected.ALLOW, trouble, None)
     broken = next((item for item in record.samples if not _passes(item)), None)
     if broken is None:
-        return _result(cell, "steady", Status.PASSED, Expected.ALLOW, "", record.samples[-1])
+        return _result(cell, STEADY, Status.PASSED, Expected.ALLOW, "", record.samples[-1])
     lost = sum(not _passes(item) for item in record.samples)
     reason = (
         f"broke {_milliseconds(broken.at - moments.began)} after the change began: {broken.outcome} "
         f"({lost} of {len(record.samples)} probes)"
     )
-    return _result(cell, "steady", Status.FAILED, Expected.ALLOW, reason, broken)
+    return _result(cell, STEADY, Status.FAILED, Expected.ALLOW, reason, broken)
 
 
 def _cut(cell: Cell, record: FlowRecord, moments: Moments) -> tuple[CellResult, int]:
     trouble = _trouble(record, moments)
     if trouble:
-        return _result(cell, "cut", Status.ERROR, Expected.DENY, trouble, None), 0
+        return _result(cell, CUT, Status.ERROR, Expected.DENY, trouble, None), 0
     after = [item for item in record.samples if item.at >= moments.began]
     first = next((item for item in after if not _passes(item)), None)
     denied = None if first is None else max(0.0, first.at - moments.accepted)
     leaks = [item for item in after if _passes(item) and item.at > moments.accepted]
     if first is None:
-        result = _result(cell, "cut", Status.FAILED, Expected.DENY, "never dropped", after[-1])
+        result = _result(cell, CUT, Status.FAILED, Expected.DENY, "never dropped", after[-1])
         return replace(result, leaks=len(leaks)), len(leaks)
     again = next((item for item in after if _passes(item) and item.at > first.at), None)
     if again is not None:
         reason = f"passed again {_milliseconds(again.at - first.at)} after it first dropped"
-        result = _result(cell, "cut", Status.FAILED, Expected.DENY, reason, again)
+        result = _result(cell, CUT, Status.FAILED, Expected.DENY, reason, again)
     else:
-        result = _result(cell, "cut", Status.PASSED, Expected.DENY, "", first)
+        result = _result(cell, CUT, Status.PASSED, Expected.DENY, "", first)
     return replace(result, leaks=len(leaks), denied_after=denied), len(leaks)
 
 
@@ -133,7 +132,7 @@ def _established(cell: Cell, record: FlowRecord, wanted: str) -> CellResult:
     note = (f"undefined by the specification: {OPEN_POINTS['established']}",)
     if not record.established_before or record.established_after is None:
         reason = "the connection could not be opened before the change"
-        result = _result(cell, "established", Status.ERROR, expected, reason, None)
+        result = _result(cell, ESTABLISHED, Status.ERROR, expected, reason, None)
     else:
         kept = record.established_after
         status = Status.PASSED if kept == (wanted == "keep") else Status.FAILED
@@ -142,7 +141,7 @@ def _established(cell: Cell, record: FlowRecord, wanted: str) -> CellResult:
             if status is Status.PASSED
             else f"expected {wanted}, the connection was {'kept' if kept else 'cut'}"
         )
-        result = _result(cell, "established", status, expected, reason, None)
+        result = _result(cell, ESTABLISHED, status, expected, reason, None)
     return CellResult(
         result.id, cell, result.status, expected, result.verdict, None, result.reason, notes=note
     )

@@ -226,14 +226,10 @@ class ScenarioRun:
 
     def _unsettled(self, step: Step, trouble: str) -> tuple[CellResult, ...]:
         """The cells of a step whose change is not known to be in force: no packet could say anything."""
-        named = [(cell.id, cell) for cell in step.cells]
-        if step.transition is not None:
-            named += [(f"{cell.id}~steady", cell) for cell in step.transition.steady]
-            named += [(f"{cell.id}~cut", cell) for cell in step.transition.cut]
         reason = f"the change is not known to be in force: {trouble}"
         return tuple(
             CellResult(id, cell, Status.ERROR, cell.expectation.on(self._backend.names), reason=reason)
-            for id, cell in named
+            for id, cell in step.planned()
         )
 
     def _proven(

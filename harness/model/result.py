@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from harness.model.outcome import Observation
 from harness.model.prediction import Finding, Predicted
@@ -125,13 +125,16 @@ class ScenarioResult:
 
     @property
     def unmeasured(self) -> tuple[tuple[str, Cell], ...]:
-        """Planned cells without a result, flows of transitions included, each with its step's name."""
-        measured = {(step.name, cell.cell.id) for step in self.steps for cell in step.cells}
+        """Planned cells without a result, flows of transitions included, each with its step's name.
+
+        Where the result would have another id than its cell, the cell has the result's.
+        """
+        measured = {(step.name, cell.id) for step in self.steps for cell in step.cells}
         return tuple(
-            (step.name, cell)
+            (step.name, cell if cell.id == id else replace(cell, id=id))
             for step in self.scenario.steps
-            for cell in (*step.cells, *step.transition_cells())
-            if (step.name, cell.id) not in measured
+            for id, cell in step.planned()
+            if (step.name, id) not in measured
         )
 
     @property

@@ -11,6 +11,9 @@ from harness.model.topology import Family, Topology
 from harness.model.verdict import Expectation
 from harness.source import Place
 
+STEADY, CUT, ESTABLISHED = "~steady", "~cut", "~established"
+"""What ids of a transition's results end in."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -35,6 +38,11 @@ class Cell:
     probe: Probe
     expectation: Expectation
     place: Place
+
+
+def flow_id(cell: Cell, kind: str) -> str:
+    """Id of what becomes of a transition's flow; `kind` is one of the endings."""
+    return cell.id.removesuffix(STEADY).removesuffix(CUT) + kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +108,20 @@ class Step:
     def transition_cells(self) -> tuple[Cell, ...]:
         """Cells whose flows run while the step's change is made."""
         return (*self.transition.steady, *self.transition.cut) if self.transition else ()
+
+    def planned(self) -> tuple[tuple[str, Cell], ...]:
+        """Ids of the results that the step gives, each with its cell.
+
+        Open connections of `cut` flows give results of their own wherever any are looked at: what is expected
+        of them may differ by backend, that something is may not.
+        """
+        found = [(cell.id, cell) for cell in self.cells]
+        if self.transition is not None:
+            found += [(flow_id(cell, STEADY), cell) for cell in self.transition.steady]
+            found += [(flow_id(cell, CUT), cell) for cell in self.transition.cut]
+            if self.transition.established is not None:
+                found += [(flow_id(cell, ESTABLISHED), cell) for cell in self.transition.cut]
+        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any
 
-from harness.model.result import Backend, CellResult, RunResult, ScenarioResult
+from harness.model.result import RunResult, ScenarioResult
 from harness.model.scenario import Scenario
 from harness.model.verdict import Status
-from harness.report.failures import NOT_ENFORCED, details, headline
+from harness.report.cases import cases
+from harness.report.failures import NOT_ENFORCED
 from harness.source.render import printable
 
 _LEAST_SECONDS = 0.001
@@ -57,53 +58,25 @@ def _properties(result: RunResult) -> dict[str, str]:
 
 
 def _cases(result: ScenarioResult, run: RunResult) -> Iterator[Any]:
-    for step in result.steps:
-        for cell in step.cells:
-            yield _case(result.scenario, step.name, cell, run.backend)
-    left = result.unmeasured
-    for step_name, planned in left:
-        case = _new(result.scenario, f"{step_name}::{planned.id}", planned.place.line)
-        _tell(case, result)
-        yield case
-    if not left and (result.error or result.skipped):
-        # It counts, though no cell of it is left to say so.
-        case = _new(result.scenario, "scenario", result.scenario.place.line)
-        _tell(case, result)
-        yield case
-
-
-def _new(scenario: Scenario, name: str, line: int, seconds: float | None = None) -> Any:
     from junit_xml import TestCase
 
-    elapsed = None if seconds is None else max(seconds, _LEAST_SECONDS)
-    return TestCase(
-        printable(name), classname(scenario), elapsed, file=printable(scenario.place.file), line=str(line)
-    )
-
-
-def _case(scenario: Scenario, step: str, cell: CellResult, backend: Backend) -> Any:
-    seconds = cell.observation.seconds if cell.observation else None
-    case = _new(scenario, f"{step}::{cell.id}", cell.cell.place.line, seconds)
-    message = printable(headline(cell))
-    text = "\n".join(
-        f"{label:<9} {printable(value)}" for label, value in details(scenario, step, cell, backend)
-    )
-    if cell.status is Status.FAILED:
-        case.add_failure_info(message, text, "wrong-verdict")
-    elif cell.status is Status.ERROR:
-        case.add_error_info(message, text, "not-measured")
-    elif cell.status in (Status.SKIPPED, Status.XFAILED):
-        case.add_skipped_info(message, text)
-    elif cell.notes or cell.finding_text:
-        case.stdout = "\n".join(printable(text) for text in (*cell.notes, cell.finding_text) if text)
-    return case
-
-
-def _tell(case: Any, result: ScenarioResult) -> None:
-    """Why a cell has no result: its scenario was skipped or broke, or the run was stopped."""
-    if result.error:
-        case.add_error_info(printable(result.error), printable(result.error), "not-measured")
-    elif result.skipped:
-        case.add_skipped_info(printable(result.skipped))
-    else:
-        case.add_error_info("not measured", "the engine gave no result for this cell", "not-measured")
+    for item in cases(result, run.backend):
+        elapsed = None if item.seconds is None else max(item.seconds, _LEAST_SECONDS)
+        case = TestCase(
+            printable(item.name),
+            classname(result.scenario),
+            elapsed,
+            file=printable(item.place.file),
+            line=str(item.place.line),
+        )
+        message = printable(item.message)
+        text = "\n".join(f"{label:<9} {printable(value)}" for label, value in item.details)
+        if item.status is Status.FAILED:
+            case.add_failure_info(message, text, "wrong-verdict")
+        elif item.status is Status.ERROR:
+            case.add_error_info(message, text or message, "not-measured")
+        elif item.status in (Status.SKIPPED, Status.XFAILED):
+            case.add_skipped_info(message, text or None)
+        elif item.remarks:
+            case.stdout = "\n".join(printable(text) for text in item.remarks)
+        yield case

@@ -45,12 +45,14 @@ class Style:
         verbose: Show the matrix of passing scenarios too.
         quiet: Only what is wrong, and the summary.
         names: Columns for scenario names, so that the lines of a run stand under each other.
+        details: Say everything about each cell that is not as expected.
     """
 
     columns: int = 80
     verbose: bool = False
     quiet: bool = False
     names: int = 0
+    details: bool = True
 
 
 def names_width(scenarios: Sequence[Scenario]) -> int:
@@ -83,13 +85,18 @@ def render_scenario(result: ScenarioResult, backend: Backend, style: Style) -> l
             lines += [EMPTY, *indent([_step_line(step)], 2)]
         if wrong or style.verbose:
             lines += [EMPTY, *indent(step_matrix(step.cells, style.columns - 4), 4)]
-        for group in grouped(step.name, step.cells):
+        for group in grouped(step.name, step.cells) if style.details else ():
             lines += [EMPTY, *indent(_failure(result.scenario, group, backend), 2)]
         if style.verbose:
             lines += _remarks(step)
     if len(lines) > 1:
         lines.append(EMPTY)
     return lines
+
+
+def render_failure(scenario: Scenario, step: str, cell: CellResult, backend: Backend) -> list[Line]:
+    """All there is to say about one cell that is not as expected."""
+    return _failure(scenario, Group(step, (cell,)), backend)
 
 
 def step_matrix(cells: Sequence[CellResult], columns: int) -> list[Line]:

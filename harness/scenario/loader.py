@@ -9,20 +9,17 @@ from pathlib import Path
 
 from harness.model.scenario import Scenario
 from harness.model.topology import Topology
-from harness.scenario import Loaded
+from harness.scenario import Loaded, sniff
 from harness.scenario.expand import scenario
-from harness.scenario.paths import YAML
 from harness.scenario.policies import Library
 from harness.source import Place
 from harness.source.diagnostics import Problems, Related, Severity
+from harness.source.limits import MAX_BYTES
 from harness.source.nodes import MappingNode, ScalarNode
 from harness.source.reader import Document, read_file, read_text
 from harness.source.sources import Sources
-from harness.source.text import MAX_BYTES
 
-_MENTION = re.compile(rb"scenario[\"']?[ \t]*:")
 _KEY = re.compile(r"^(?:---[ \t]+)?[\"']?scenario[\"']?[ \t]*:", re.MULTILINE)
-_PEEK = 65536
 
 
 def find_files(paths: Iterable[Path]) -> list[Path]:
@@ -37,8 +34,6 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
 
 def load(paths: Iterable[Path]) -> Loaded:
     """Read all scenarios of `paths`; see `harness.scenario.load`."""
-    problems = Problems()
-    library = Library(Sources())
     files: dict[Path, Path] = {}
     for path in paths:
         if _is_dir(path):
@@ -46,12 +41,24 @@ def load(paths: Iterable[Path]) -> Loaded:
                 files.setdefault(_real(file), file)
         else:
             files.setdefault(_real(path), path)
-    seen: dict[str, Place] = {}
-    scenarios: list[Scenario] = []
-    for file in files.values():
-        scenarios += _file(file, library, seen, problems)
-    every = dict.fromkeys((*files.values(), *library.files))
-    return Loaded(tuple(scenarios), problems.sorted(), tuple(every), library.sources)
+    return FileByFile().read(*files.values())
+
+
+class FileByFile:
+    """Reads files at different times as `load` does at once: no two scenarios of all have the same name."""
+
+    def __init__(self) -> None:
+        self._library = Library(Sources())
+        self._seen: dict[str, Place] = {}
+
+    def read(self, *files: Path) -> Loaded:
+        """Read files that were not read before; never raises for what they contain."""
+        problems = Problems()
+        scenarios: list[Scenario] = []
+        for file in files:
+            scenarios += _file(file, self._library, self._seen, problems)
+        every = dict.fromkeys((*files, *self._library.files))
+        return Loaded(tuple(scenarios), problems.sorted(), tuple(every), self._library.sources)
 
 
 def declared_world(path: Path, problems: Problems) -> Topology | None:
@@ -119,22 +126,13 @@ def _document(
 
 def is_scenario_file(path: Path) -> bool:
     """Whether a YAML file has a document with a top-level `scenario:`, as far as that can be told."""
-    if path.suffix not in YAML:
-        return False
-    try:
-        if not path.is_file():
-            return False
-        with path.open("rb") as stream:
-            head = stream.read(_PEEK)
-            if path.stat().st_size > MAX_BYTES:
-                # Too large to be read: when it begins like a scenario, loading it will say so.
-                return _KEY.search(head.decode("utf-8", "replace")) is not None
-            data = head + stream.read(MAX_BYTES)
-    except OSError:
-        return False
-    if not _MENTION.search(data):
+    data = sniff.mentioning(path)
+    if data is None:
         return False
     text = data.decode("utf-8", "replace")
+    if len(data) > MAX_BYTES:
+        # Too large to be read: when it begins like a scenario, loading it will say so.
+        return _KEY.search(text[: sniff.PEEK]) is not None
     problems = Problems()
     documents = read_text(text, str(path), problems)
     if any(isinstance(item.root, MappingNode) and "scenario" in item.root for item in documents):
@@ -148,7 +146,7 @@ def _walk(folder: Path) -> Iterator[Path]:
     for here, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if name.endswith(YAML):
+            if name.endswith(sniff.YAML):
                 yield Path(here) / name
 
 

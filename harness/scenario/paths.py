@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.scenario.located import Text
+from harness.scenario.sniff import YAML
 from harness.source.diagnostics import Problems
 
 _MARKERS = ("netcheck.toml", "pyproject.toml", ".git")
 _WILD = frozenset("*?[")
-YAML = (".yaml", ".yml")
 _MANIFESTS = (*YAML, ".json")
 _MOST_FILES = 2000
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.source.diagnostics import Problems, Related
+from harness.source.limits import MAX_BYTES
 from harness.source.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from harness.source.place import Place
 from harness.source.sources import Sources
-from harness.source.text import MAX_BYTES, allowed, decode, position, read_bytes
+from harness.source.text import allowed, decode, position, read_bytes
 
 if TYPE_CHECKING:
     import yaml

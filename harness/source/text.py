@@ -7,11 +7,9 @@ import stat
 from pathlib import Path
 
 from harness.source.diagnostics import Problems
+from harness.source.limits import MAX_BYTES
 from harness.source.place import Place
 from harness.source.sources import LINE_BREAK
-
-MAX_BYTES = 8 * 1024 * 1024
-"""Largest file that is read, in bytes; scenario and policy files are far smaller."""
 
 # What YAML 1.1 section 5.1 does not let through, and lone surrogates.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")

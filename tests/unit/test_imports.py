@@ -26,6 +26,7 @@ ROOMS = (
     "live",
     "report",
     "cli",
+    "testing",
 )
 """From top to bottom; a room imports itself and what stands above it."""
 
@@ -79,6 +80,8 @@ def own(folder: str) -> list[Import]:
 def room(file_or_module: str) -> str:
     """The room of `harness/ROOM/…` or `harness.ROOM.…`; what stands beside the rooms wires them, like cli."""
     parts = file_or_module.removesuffix(".py").replace("/", ".").split(".")
+    if parts[1] == "pytest_plugin":
+        return "testing"
     return parts[1] if len(parts) > 2 and parts[1] in ROOMS else "cli"
 
 
@@ -194,5 +197,5 @@ def test_this_test_sees_imports_everywhere_in_a_file(tmp_path: Path) -> None:
     path = ROOT / "harness" / "engine" / "run.py"
     assert "harness.engine.cluster.Cluster" in {item.module for item in imports(path)}
     assert room("harness/engine/run.py") == "engine"
-    assert room("harness/pytest_plugin.py") == "cli"
+    assert room("harness/pytest_plugin.py") == "testing"
     assert room("harness/cli/app.py") == "cli"

@@ -45,7 +45,7 @@ def test_a_failure_points_at_the_file_and_says_what_came() -> None:
     assert isinstance(failure, Failure)
     assert case.name == "expect::production/db->production/api:8080/TCP"
     assert case.classname == "scenarios.shop.shop"
-    assert failure.message == "expected deny, observed allow"
+    assert failure.message == "scenarios/shop.yaml:22: expected deny, observed allow"
     assert failure.type == "wrong-verdict"
     assert "scenarios/shop.yaml:22:5" in failure.text
     assert "-k 'shop::expect::production/db->production/api:8080/TCP'" in failure.text

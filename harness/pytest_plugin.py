@@ -1,0 +1,220 @@
+"""The pytest plugin: scenario files are tests.
+
+Every pytest of an environment that netcheck is installed in loads this module, so it imports the standard
+library and pytest; all else comes with the first scenario file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.scenario.sniff import mentioning
+from harness.testing.flags import FLAGS, PREFIX
+
+if TYPE_CHECKING:
+    from harness.model.result import RunResult
+    from harness.testing.session import Scenarios
+
+_SESSION: pytest.StashKey[Scenarios] = pytest.StashKey()
+_RESULT: pytest.StashKey[RunResult] = pytest.StashKey()
+_PROBLEM: pytest.StashKey[str] = pytest.StashKey()
+_TOLD: pytest.StashKey[bool] = pytest.StashKey()
+_LOOKED_AT = 64
+"""Files of a folder that are looked at before collection; the header says less when there are more."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--netcheck-…`."""
+    group = parser.getgroup("netcheck", "network policy scenarios (netcheck)")
+    for flag in FLAGS:
+        more: dict[str, Any] = {"metavar": flag.metavar} if flag.metavar else {}
+        more["action"] = "append" if flag.repeatable else "store" if flag.metavar else "store_true"
+        text = flag.help.replace("%", "%%")
+        group.addoption(f"--{PREFIX}{flag.name}", default=None, help=text, **more)
+
+
+def _scenarios(config: pytest.Config) -> Scenarios:
+    """The scenarios of the session; from here on everything is loaded."""
+    if _SESSION not in config.stash:
+        from harness.testing.session import Scenarios
+
+        config.stash[_SESSION] = Scenarios(config)
+    return config.stash[_SESSION]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse options that cannot be understood."""
+    config.pluginmanager.register(_Reports(config), "netcheck-reports")
+    if any(config.getoption(f"{PREFIX}{flag.name}".replace("-", "_")) for flag in FLAGS):
+        from harness.testing.settings import SettingsError
+
+        try:
+            found = _scenarios(config)
+            if not found.worker and not config.option.collectonly:
+                found.settings.files()
+        except SettingsError as error:
+            raise pytest.UsageError(str(error)) from error
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """A YAML file with a document that has a top-level `scenario:`."""
+    if mentioning(file_path) is None:
+        return None
+    from harness.scenario.loader import is_scenario_file
+
+    if not is_scenario_file(file_path):
+        return None
+    from harness.testing.nodes import ScenarioFile
+
+    node: ScenarioFile = ScenarioFile.from_parent(parent, path=file_path)
+    node.scenarios = _scenarios(parent.config)
+    return node
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """All selections are made: what is left is what will be measured."""
+    scenarios = session.config.stash.get(_SESSION, None)
+    if scenarios is None or session.config.option.collectonly:
+        return
+    from harness.testing.settings import SettingsError
+
+    try:
+        scenarios.plan(session.items)
+    except SettingsError as error:
+        if not scenarios.worker:
+            raise pytest.UsageError(str(error)) from error
+        scenarios.problem = error
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What is to be shown of a cell."""
+    report = yield
+    if _SESSION in item.config.stash:
+        from harness.testing.reports import complete
+
+        complete(item, call, report)
+    return report
+
+
+class _Reports:
+    """Hears of reports; a plugin of its own since that hook does not say whose session it is."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, None, None]:
+        """Give back to a report what its way from a worker took, and to JUnit netcheck's words."""
+        if not hasattr(report, "netcheck"):
+            return (yield)
+        from harness.testing import reports
+
+        data = reports.received(report)
+        assert data is not None
+        reports.name_case(self._config, report, data)
+        try:
+            return (yield)
+        finally:
+            reports.word_case(self._config, report, data)
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """The cluster, the backend, versions; nothing where there will be no scenario."""
+    if hasattr(config, "workerinput") or not (_SESSION in config.stash or _likely(config)):
+        return None
+    return _about(config)
+
+
+def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> list[str]:
+    """What the header did not say since nobody saw scenarios coming, and what linting would say."""
+    if _SESSION not in config.stash:
+        return []
+    from harness.testing.summary import warned
+
+    told = config.stash.get(_TOLD, False)
+    return [line for line in ("" if told else _about(config) or "", warned(config.stash[_SESSION])) if line]
+
+
+def _about(config: pytest.Config) -> str | None:
+    from harness.testing.settings import SettingsError
+    from harness.testing.summary import about
+
+    config.stash[_TOLD] = True
+    try:
+        return about(_scenarios(config), offline=config.option.collectonly)
+    except SettingsError:
+        return None  # the first scenario file will say it
+
+
+def _likely(config: pytest.Config) -> bool:
+    """Whether there will be scenarios, as far as a look at the paths of the command line can tell."""
+    for arg in config.args:
+        path = config.invocation_params.dir / arg.partition("::")[0]
+        near = [path, *islice(path.glob("*.y*ml"), _LOOKED_AT), *islice(path.glob("*/*.y*ml"), _LOOKED_AT)]
+        if any(mentioning(found) is not None for found in near):
+            return True
+    return False
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of pytest-xdist how tests are shared."""
+    from harness.testing.workers import DIST
+
+    node.workerinput[DIST] = node.config.option.dist
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A scenario is what stays together with `--dist loadscope`."""
+    if config.option.dist != "loadscope":
+        return None
+    from harness.testing.workers import scheduler
+
+    return scheduler(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Take what a worker measured."""
+    from harness.testing.workers import OUTPUT, collected
+
+    if OUTPUT in getattr(node, "workeroutput", {}):
+        collected(node, _scenarios(node.config).documents)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Take everything down, and write the reports."""
+    scenarios = session.config.stash.get(_SESSION, None)
+    if scenarios is None:
+        return
+    result = scenarios.finish(session)
+    if result is None:
+        return
+    session.config.stash[_RESULT] = result
+    from harness.testing.summary import write_reports
+
+    problem = write_reports(scenarios, result)
+    if problem:
+        session.config.stash[_PROBLEM] = problem
+        if session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """The matrix of each scenario that is not as expected."""
+    result = config.stash.get(_RESULT, None)
+    if result is not None:
+        from harness.testing.summary import summarize
+
+        summarize(terminalreporter, config.stash[_SESSION], result)
+    if _PROBLEM in config.stash:
+        terminalreporter.write_line(f"netcheck: {config.stash[_PROBLEM]}", red=True)

@@ -1,0 +1,88 @@
+"""What a session says of its scenarios besides pytest's own lines: the cluster first, the matrices last."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from harness import __version__
+from harness.cli import measuring
+from harness.cli.kept import tell_kept
+from harness.cli.kinds import is_kind
+from harness.cli.reading import tally
+from harness.model.result import Backend, RunResult
+from harness.model.verdict import Status
+from harness.report.terminal import Style, names_width, render_scenario, render_summary
+from harness.report.text import Line
+from harness.source.render import printable
+from harness.testing.session import Scenarios
+from harness.testing.shown import write
+
+_WRONG = (Status.FAILED, Status.ERROR)
+
+
+def about(scenarios: Scenarios, *, offline: bool) -> str:
+    """One line: netcheck, the cluster, what it is, versions.
+
+    Args:
+        scenarios: The session's.
+        offline: Nothing may be opened, nothing is asked.
+    """
+    spec = printable(scenarios.settings.place.cluster)
+    head = f"netcheck: {__version__}, cluster {spec}"
+    # A kind cluster is made with the first scenario: nobody waits for it before tests have begun.
+    if offline or is_kind(spec):
+        return head
+    backend = scenarios.measurement.backend()
+    return f"{head} ({_known(backend)})" if backend is not None else f"{head} (cannot be used)"
+
+
+def _known(backend: Backend) -> str:
+    names = [name for name in backend.names if name != backend.spec]
+    versions = [f"{name} {version}" for name, version in backend.versions.items()]
+    assumed = [f"assumed {feature}" for feature in sorted(backend.assumed)]
+    return printable(", ".join((*names, *versions, *assumed)))
+
+
+def warned(scenarios: Scenarios) -> str:
+    """What linting would say, by number; empty when it would say nothing."""
+    found = scenarios.warnings
+    return f"netcheck: {tally(found)}: `netcheck lint` shows them" if found else ""
+
+
+def summarize(reporter: pytest.TerminalReporter, scenarios: Scenarios, result: RunResult) -> None:
+    """The matrix of each scenario that is not as expected, and what else the whole run has to say."""
+    out = reporter._tw
+    lines = list(_matrices(result)) if not reporter.config.option.no_summary else []
+    if lines or not result.enforced or result.left_behind:
+        reporter.write_sep("=", "netcheck")
+        write(out, [*lines, *_last(result)])
+    for text in measuring.left_behind_lines(scenarios.settings.place.cluster, result):
+        reporter.write_line(text)
+    if scenarios.settings.keep and scenarios.measurement.opened is not None:
+        tell_kept(scenarios.settings.place.cluster, result.run, scenarios.measurement.opened)
+
+
+def _matrices(result: RunResult) -> Iterator[Line]:
+    wrong = [item for item in result.scenarios if item.status in _WRONG]
+    columns = shutil.get_terminal_size().columns
+    style = Style(columns, names=names_width([item.scenario for item in wrong]), details=False)
+    for item in wrong:
+        yield from render_scenario(item, result.backend, style)
+
+
+def _last(result: RunResult) -> list[Line]:
+    lines = render_summary(result, Style())
+    return lines[1:] if lines and not lines[0] else lines
+
+
+def write_reports(scenarios: Scenarios, result: RunResult) -> str:
+    """Write what `--netcheck-report` asks for; what is wrong with that, or nothing."""
+    try:
+        measuring.write_reports(scenarios.settings.files(), result)
+    except click.ClickException as error:
+        return printable(error.format_message())
+    return ""
