@@ -53,8 +53,8 @@ def cases(result: ScenarioResult, backend: Backend) -> Iterator[Case]:
         for cell in step.cells:
             yield of_cell(result.scenario, step.name, cell, backend)
     missing = result.unmeasured
-    for name, cell in missing:
-        yield _unmeasured(result, name, cell.id, cell.place)
+    for name, planned in missing:
+        yield _unmeasured(result, name, planned.id, planned.place)
     if not missing and (result.error or result.skipped):
         # It counts, though no cell of it is left to say so.
         yield _unmeasured(result, "", "", result.scenario.place)

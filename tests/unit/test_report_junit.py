@@ -89,7 +89,8 @@ def test_cells_of_an_interrupted_run_are_errors(error: str) -> None:
     cut = replace(result, scenarios=(replace(scenario, steps=scenario.steps[:1], error=error),))
     suite = next(iter(JUnitXml.fromstring(to_junit(cut).encode())))
     assert [type(case.result[0]) for case in list(suite)[1:]] == [Error, Error]
-    assert list(suite)[1].result[0].message == (error or "not measured")
+    why = error or "not measured: the engine gave no result for this cell"
+    assert list(suite)[1].result[0].message == f"scenarios/shop.yaml:55: {why}"
     assert (suite.errors, suite.skipped) == (cut.count(Status.ERROR), cut.count(Status.SKIPPED))
 
 

@@ -1,0 +1,3 @@
+"""What pytest must know of all tests."""
+
+pytest_plugins = ["pytester"]
