@@ -1,4 +1,4 @@
-"""Runs of pytest inside of pytest: real files, real engine; a cluster from a table, or the lab where it says so."""
+"""Runs of pytest inside of pytest: real files, real engine; a cluster from a table, else the lab."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run, told by pytest's terminal, by both JUnits, by JSON and by HTML: the same cells, the same counts."""
+"""One run, told by the terminal, by both JUnits, by JSON and by HTML: the same cells, the same counts."""
 
 from __future__ import annotations
 
