@@ -312,9 +312,10 @@ class DatagramFlight(Flight):
         prober.bind_fresh(sock, self.source)
         sock.connect((self.address, self.port))
         sock.send(self.payload())
-        self._resend = True
+        # What a service drops on its way may meet another of its pods when it is sent again.
+        self._resend = not self.options.get("once")
         now = time.monotonic()
-        prober.watch(self, IN, now + (deadline - now) / 2)
+        prober.watch(self, IN, now + (deadline - now) / 2 if self._resend else deadline)
 
     def payload(self) -> bytes:
         """The datagram."""

@@ -110,6 +110,11 @@ class Resolved:
     proofs: tuple[Proof, ...]
     tour: tuple[Leg, ...] = ()
 
+    @property
+    def one_address(self) -> bool:
+        """Whether all pods of the tour stand behind one address; the address alone leads to none of them."""
+        return len({leg.spec[2] for leg in self.tour}) == 1
+
 
 Destination = tuple[str, int, tuple[str, ...], tuple[Proof, ...], tuple[tuple[str, str], ...]]
 """Address, port, who may answer, what must listen, and each pod behind a service with what meets it."""
@@ -160,7 +165,7 @@ class Resolver:
         options = resolved.spec[4]
         family = Family.IPV6 if ":" in address else Family.IPV4
         kind = "tcp" if options["kind"] == "http" else options["kind"]
-        target = self._owner(address, options["port"], _PROTOCOLS[kind])
+        target = self._owner(address, options["names"][0], options["port"], _PROTOCOLS[kind])
         if target is None:
             return replace(resolved, proofs=())
         try:
@@ -171,10 +176,11 @@ class Resolver:
         onward = [resolved.spec[0], options["kind"], address, options["port"], options]
         return replace(resolved, servers=servers, proofs=tuple(dict.fromkeys(both)), tour=_tour(onward, ways))
 
-    def _owner(self, address: str, port: int, protocol: Protocol) -> Target | None:
+    def _owner(self, address: str, name: str, port: int, protocol: Protocol) -> Target | None:
         topology, addressing = self._topology, self._addressing
         for service in topology.services.values():
-            if address in addressing.service(service.id):
+            # The name of a headless service leads to any of its pods, which the answer puts first.
+            if address in addressing.service(service.id) or _names(service, name, protocol):
                 return Target(TargetKind.SERVICE, service.id, port, protocol)
         for pod in topology.pods.values():
             if not pod.host_network and address in addressing.pod(pod.id):
@@ -285,6 +291,13 @@ class Resolver:
                 kind = "tcp" if kind == "http" else kind
                 return (Proof(external_place(external.name), kind, address, probe.target.port),)
         return ()
+
+
+def _names(service: Service, name: str, protocol: Protocol) -> bool:
+    """Whether a name is that of a headless service with such a port."""
+    full = f"{service.name}.{service.namespace}.svc.{CLUSTER_DOMAIN}"
+    offers = any(port.protocol is protocol for port in service.ports)
+    return service.type is ServiceType.HEADLESS and offers and name.rstrip(".").lower() == full
 
 
 def _tour(spec: list[Any], ways: tuple[tuple[str, str], ...]) -> tuple[Leg, ...]:

@@ -145,3 +145,9 @@ def netcheck(start: Callable[..., Any]) -> Callable[..., Ran]:
 def api() -> Callable[[str], Api]:
     """The API server behind a context."""
     return clusters.api_of
+
+
+@pytest.fixture
+def nodeport() -> str:
+    """A port of all nodes that hardly another test has."""
+    return str(30000 + secrets.randbelow(2700))

@@ -188,6 +188,16 @@ def test_udp_that_nobody_answers(bench: Bench) -> None:
         sock.recv(100)
 
 
+def test_a_datagram_that_is_sent_once(bench: Bench) -> None:
+    sock, port = bench.raw(socket.SOCK_DGRAM)
+    (seen,) = bench.sweep(["n/a", "udp", V4, port, {"once": True}], timeout=SHORT, attempts=1)
+    assert (seen.kind, seen.token, seen.attempts) == ("timeout", False, 1)
+    assert SHORT <= seen.seconds < 1.0
+    assert sock.recv(100) == b"nc1 ab12.1.0.1\n"
+    with pytest.raises(BlockingIOError):
+        sock.recv(100)
+
+
 def test_tcp_that_nobody_accepts(bench: Bench) -> None:
     """Linux drops further SYNs of a listener whose accept queue is full."""
     listener = bench.keep(socket.socket())

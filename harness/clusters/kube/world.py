@@ -6,42 +6,36 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
-from typing import Any
 
 from harness.clusters.kube.addresses import Addresses
 from harness.clusters.kube.api import Api, ApiError
 from harness.clusters.kube.canary import Canary
 from harness.clusters.kube.cni import Cni, Kind, LabelChange, PodPlace, Question, Sent
-from harness.clusters.kube.external_agents import ExternalAgents, UnwitnessedError
-from harness.clusters.kube.fleet import Arrived, Fleet
+from harness.clusters.kube.external_agents import ExternalAgents
+from harness.clusters.kube.fleet import Fleet
 from harness.clusters.kube.flows import KubeFlows
 from harness.clusters.kube.grounds import Grounds
 from harness.clusters.kube.manifests import RUN_LABEL, PodOptions
 from harness.clusters.kube.node_agents import NodeAgents
 from harness.clusters.kube.objects import Objects
-from harness.clusters.resolve import Proof, Resolved, Resolver, UnresolvedError
-from harness.clusters.results import KIND, LOCAL, LOOKUP, REMOTE, TOKEN, Outcomes, undecided
+from harness.clusters.kube.sweeper import Sweeper, by_source
+from harness.clusters.resolve import Resolved, Resolver, UnresolvedError
+from harness.clusters.results import LOCAL, REMOTE
 from harness.engine.cluster import ClusterError, Flows, InForce
-from harness.model.builtin import CLUSTER_DOMAIN, DNS_POD, with_builtins
-from harness.model.outcome import Observation, Outcome, OutcomeKind
+from harness.model.builtin import DNS_POD, with_builtins
+from harness.model.outcome import Observation
 from harness.model.policy import Policy, PolicyRef
-from harness.model.probe import Probe, TargetKind
-from harness.model.topology import METADATA_NAME, Pod, Protocol, Topology
+from harness.model.probe import Probe
+from harness.model.topology import METADATA_NAME, Pod, Topology
 
 CONNECT_TIMEOUT = 2.0
-"""Seconds per probe, two attempts: the first SYN is repeated after one second (semantics.md 1.7)."""
+"""Seconds per probe, all attempts together."""
 
-ATTEMPTS = 2
-AGAIN = 3
-PROOF_SECONDS = 3.0
 EVIDENCE_SECONDS = 20.0
 """How long the CNI may be asked about all failed cells of a step together."""
 
 CLOSE_SECONDS = 120.0
 """How long the API server may be away when a world is to be removed."""
-
-OVERFLOW = "datagrams were lost at the destination, whose buffer was full: the node is too busy"
 
 
 class KubeWorld:
@@ -78,6 +72,7 @@ class KubeWorld:
         self._kinds = frozenset(kinds)
         self._agents = agents
         self._externals = externals
+        self._sweeper = Sweeper(self._fleet, addresses, externals, canary.hub)
         self._topology = Topology()
         self._policies: dict[PolicyRef, Policy] = {}
         self._began = time.monotonic()
@@ -101,7 +96,7 @@ class KubeWorld:
             self.reshape(topology)
             standing.result()
         if topology.externals:
-            self._need_hub()
+            self._sweeper.need_hub()
             self._externals.join(self._fleet, self._canary.hub, self._addresses.dns[0])
             self._externals.learn(self._fleet, self._addresses.ways())
         if self._objects.on_used_grounds:
@@ -258,99 +253,14 @@ class KubeWorld:
 
     def sweep(self, probes: Sequence[Probe], timeout: float) -> tuple[Observation, ...]:
         """See `engine.cluster.World`."""
-        resolver = Resolver(self._topology, self._addresses)
-        resolved: dict[int, Resolved] = {}
-        found: dict[int, Observation] = {}
-        for index, probe in enumerate(probes):
-            try:
-                resolved[index] = self._resolve(resolver, probe)
-            except UnwitnessedError as trouble:
-                found[index] = Observation(Outcome(OutcomeKind.ERROR, str(trouble)))
-            except (UnresolvedError, KeyError) as trouble:
-                found[index] = Observation(Outcome(OutcomeKind.ERROR, f"no address: {trouble}"))
-        results: dict[int, list[Any]] = {}
-        receipts: dict[int, int] = {}
-        unknown: dict[int, str] = {}
-        left = set(resolved)
-        for _ in range(AGAIN):
-            number = self._fleet.number()
-            results.update(self._fleet.sweep(_by_source(resolved, left), number, timeout, ATTEMPTS))
-            for index in left:
-                if resolved[index].spec[1] == "host" and results[index][LOOKUP]:
-                    # Only now it is known whose receipts and listener count.
-                    address = results[index][LOOKUP].split()[-1]
-                    resolved[index] = resolver.dialled(resolved[index], address)
-            servers = {server for index in left for server in resolved[index].servers}
-            arrived = self._fleet.receipts(servers, number)
-            receipts.update({index: arrived.counts.get(index, 0) for index in left})
-            unknown.update({index: _why_unknown(resolved[index], arrived) for index in left})
-            full = {index for index in left if _overflowed(resolved[index], results[index], arrived)}
-            left = full | {index for index in left if undecided(results[index], receipts[index])}
-            if not left:
-                break
-        else:
-            unknown.update({index: unknown[index] or OVERFLOW for index in full})
-        listening = self._prove(resolved, results)
-        outcomes = Outcomes()
-        for index, result in results.items():
-            if unknown[index]:
-                found[index] = Observation(Outcome(OutcomeKind.ERROR, unknown[index]))
-                continue
-            seen = outcomes.observation(
-                result, receipts.get(index, 0), listening.get(index), resolved[index].servers
-            )
-            found[index] = replace(seen, unwitnessed=True) if _unwitnessed(resolved[index]) else seen
-        return tuple(found[index] for index in range(len(probes)))
-
-    def _resolve(self, resolver: Resolver, probe: Probe) -> Resolved:
-        """As the resolver says, but the cluster's own DNS answers questions, not tokens."""
-        dns = (self._dns_proof(),)
-        if probe.target.name == DNS_POD and probe.target.kind in (TargetKind.POD, TargetKind.SERVICE):
-            options = {
-                "names": [f"kubernetes.default.svc.{CLUSTER_DOMAIN}"],
-                "type": "A",
-                "tcp": probe.target.protocol is Protocol.TCP,
-            }
-            return Resolved([str(probe.source), "dns", self._addresses.dns[0], 53, options], (), dns)
-        found = self._externals.adapted(probe, resolver.resolve(probe), self._topology, self._canary.hub)
-        if found.spec[1] in ("dns", "host"):
-            own = tuple(proof for proof in found.proofs if proof.place != DNS_POD)
-            return replace(found, proofs=dns + own)
-        return found
-
-    def _dns_proof(self) -> Proof:
-        names = (f"kubernetes.default.svc.{CLUSTER_DOMAIN}",)
-        options: tuple[tuple[str, Any], ...] = (("names", names), ("type", "A"))
-        return Proof(self._canary.hub, "dns", self._addresses.dns[0], 53, options)
-
-    def _prove(self, resolved: Mapping[int, Resolved], results: Mapping[int, list[Any]]) -> dict[int, bool]:
-        """Ask every listener behind a probe that got no answer, from inside its own pod."""
-        doubtful = [index for index, result in results.items() if not result[TOKEN]]
-        proofs: dict[Proof, int] = {}
-        for index in doubtful:
-            for proof in resolved[index].proofs:
-                proofs.setdefault(proof, len(proofs))
-        if not proofs:
-            return {}
-        if any(proof.place == self._canary.hub for proof in proofs):
-            self._need_hub()
-        plan: dict[str, list[list[Any]]] = {}
-        for proof, index in proofs.items():
-            plan.setdefault(proof.place, []).append(proof.spec(index))
-        answers = self._fleet.sweep(plan, self._fleet.number(), PROOF_SECONDS, 1)
-        living = {proof for proof, index in proofs.items() if _answers(proof, answers[index])}
-        return {
-            index: living.issuperset(resolved[index].proofs) for index in doubtful if resolved[index].proofs
-        }
-
-    def _need_hub(self) -> None:
-        if not self._fleet.has(self._canary.hub):
-            self._fleet.connect([self._canary.hub])
+        return self._sweeper.sweep(self._topology, probes, timeout)
 
     def start_flows(self, probes: Sequence[Probe], established: Sequence[Probe], timeout: float) -> Flows:
         """See `engine.cluster.World`."""
         resolver = Resolver(self._topology, self._addresses)
-        specs = [self._resolve(resolver, probe).spec for probe in (*probes, *established)]
+        specs = [
+            self._sweeper.resolve(resolver, self._topology, probe).spec for probe in (*probes, *established)
+        ]
         if any("connect" in (spec[1], spec[4].get("kind")) for spec in specs):
             raise ClusterError("flows to an external need an agent of netcheck's there")
         return KubeFlows(self._fleet, specs[: len(probes)], specs[len(probes) :], timeout)
@@ -364,7 +274,7 @@ class KubeWorld:
         for index, probe in enumerate(probes):
             source = probe.source.name
             with suppress(UnresolvedError, KeyError):
-                resolved[index] = self._resolve(resolver, probe)
+                resolved[index] = self._sweeper.resolve(resolver, self._topology, probe)
                 places = {
                     pod: self._place(pod) for pod in resolved[index].servers if pod in self._addresses.homes
                 }
@@ -372,7 +282,8 @@ class KubeWorld:
                 asked.append(index)
 
         def send(wanted: Sequence[int]) -> dict[int, Sent]:
-            plan = _by_source(resolved, {asked[number] for number in wanted})
+            chosen = (asked[number] for number in sorted(wanted))
+            plan = by_source([index, *resolved[index].spec] for index in chosen)
             results = self._fleet.sweep(plan, self._fleet.number(), timeout, 1)
             back = {index: number for number, index in enumerate(asked)}
             return {back[index]: Sent(*(result[LOCAL], result[REMOTE])) for index, result in results.items()}
@@ -412,35 +323,6 @@ class KubeWorld:
 
     kept: frozenset[str] = frozenset()
     """Namespaces that were left standing on purpose."""
-
-
-def _answers(proof: Proof, result: list[Any]) -> bool:
-    """Whether something listens: it gave the token back, or accepted a connection where there is no token."""
-    return bool(result[TOKEN]) or (proof.kind == "connect" and result[KIND] == "connected")
-
-
-def _unwitnessed(resolved: Resolved) -> bool:
-    return any(proof.kind == "connect" for proof in resolved.proofs)
-
-
-def _why_unknown(resolved: Resolved, arrived: Arrived) -> str:
-    """Why nobody can say whether a probe arrived; empty when its destination can."""
-    mute = [pod for pod in resolved.servers if pod in arrived.silent]
-    return "; ".join(f"the receipts of {pod} cannot be had: {arrived.silent[pod]}" for pod in sorted(mute))
-
-
-def _overflowed(resolved: Resolved, result: list[Any], arrived: Arrived) -> bool:
-    """Whether a datagram without an answer may have been thrown away by its destination's kernel."""
-    silent = result[KIND] == "timeout" and resolved.spec[1] in ("udp", "dns", "host")
-    return silent and not arrived.overflowed.isdisjoint(resolved.servers)
-
-
-def _by_source(resolved: Mapping[int, Resolved], wanted: set[int]) -> dict[str, list[list[Any]]]:
-    plan: dict[str, list[list[Any]]] = {}
-    for index in sorted(wanted):
-        spec = resolved[index].spec
-        plan.setdefault(spec[0], []).append([index, *spec])
-    return plan
 
 
 __all__ = ["ApiError", "KubeWorld"]

@@ -12,9 +12,9 @@ from harness.clusters.lab.addressing import Addressing
 from harness.clusters.lab.enforce import Compiled
 from harness.clusters.lab.link import Processes
 from harness.clusters.lab.open_points import OpenPoints
-from harness.clusters.lab.tours import tour
 from harness.clusters.resolve import Proof, Resolved, Resolver, UnresolvedError
 from harness.clusters.results import LOOKUP, TOKEN, Outcomes, undecided
+from harness.clusters.tours import tour
 from harness.model.outcome import Observation, Outcome, OutcomeKind
 from harness.model.probe import Probe
 from harness.model.topology import Topology

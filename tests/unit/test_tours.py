@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from harness.clusters.lab.tours import tour
 from harness.clusters.resolve import Leg, Resolved
+from harness.clusters.tours import tour
 
 SPEC: list[Any] = ["n/a", "tcp", "10.96.0.1", 80, {}]
 SERVICE = Resolved(SPEC, ("n/b", "n/c"), (), (Leg([*SPEC[:4], {"dscp": 1}], "n/b"), Leg(SPEC, "n/c")))
