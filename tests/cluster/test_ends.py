@@ -261,3 +261,83 @@ def test_what_cannot_be_removed_is_said_with_the_command_that_does_it_later(
         server.patch(path, {"metadata": {"finalizers": None}})
     later = netcheck("cleanup", "--run", run, context=basic_context)
     assert later.code == 0, str(later)
+
+
+WIDE = """
+scenario: $ns-wide
+pods: {$ns/web: {listen: [8080]}, $ns/cli: {}}
+policies:
+  - apiVersion: projectcalico.org/v3
+    kind: GlobalNetworkPolicy
+    metadata: {name: $ns-wide}
+    spec: {selector: "projectcalico.org/namespace == '$ns'", types: [Ingress]}
+expect: [{from: $ns/cli, to: "$ns/web:8080", verdict: deny}]
+"""
+
+
+def test_a_policy_of_the_whole_cluster_that_exists_is_refused_untouched(
+    calico_context: str,
+    api: Callable[[str], Api],
+    write: Callable[..., Path],
+    netcheck: Callable[..., Ran],
+    ns: str,
+) -> None:
+    server = api(calico_context)
+    theirs = {
+        "apiVersion": "projectcalico.org/v3",
+        "kind": "GlobalNetworkPolicy",
+        "metadata": {"name": f"{ns}-wide", "labels": {"team": "theirs"}},
+        "spec": {"selector": f"nobody == '{ns}'", "types": ["Egress"]},
+    }
+    path = "/apis/projectcalico.org/v3/globalnetworkpolicies"
+    before = server.create(theirs)
+    try:
+        ran = netcheck("run", write(WIDE), context=calico_context)
+        after = server.get(f"{path}/{ns}-wide")
+    finally:
+        server.delete(f"{path}/{ns}-wide")
+    assert ran.code == 6, str(ran)
+    (error,) = ran.errors
+    assert f"GlobalNetworkPolicy {ns}-wide exists on the cluster and is not of this run" in error
+    assert ran.report["left_behind"] == []
+    assert (after["metadata"], after["spec"]) == (before["metadata"], before["spec"])
+
+
+IN_DEFAULT = """
+scenario: $ns-default
+pods: {$ns/web: {listen: [8080]}, $ns/cli: {}}
+steps:
+  - name: change
+    $change
+    expect: [{from: $ns/cli, to: "$ns/web:8080", verdict: allow}]
+"""
+DENY_ALL = """apply:
+      - apiVersion: networking.k8s.io/v1
+        kind: NetworkPolicy
+        metadata: {name: deny-all}
+        spec: {podSelector: {}}"""
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (DENY_ALL, "NetworkPolicy default/deny-all would stand in namespace default"),
+        (
+            "label: [{namespace: kube-system, set: {a: b}}]",
+            "a step changes the labels of namespace kube-system",
+        ),
+    ],
+    ids=["policy", "labels"],
+)
+def test_the_clusters_own_namespaces_stay_as_they_are(
+    change: str,
+    why: str,
+    basic_context: str,
+    api: Callable[[str], Api],
+    write: Callable[..., Path],
+    netcheck: Callable[..., Ran],
+) -> None:
+    with unchanged(api(basic_context)):
+        ran = netcheck("run", write(IN_DEFAULT, change=change), context=basic_context)
+    assert ran.code == 6, str(ran)
+    assert why in ran.errors[0]

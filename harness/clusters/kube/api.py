@@ -193,14 +193,32 @@ class Api:
         """Merge a change into an object."""
         return self._request("PATCH", path, {}, change, "application/merge-patch+json")
 
-    def delete(self, path: str, *, grace: int | None = None) -> None:
-        """Delete an object; gone already is as good."""
+    def replace(self, path: str, manifest: Mapping[str, Any]) -> Json:
+        """Write an object anew, with the version at which it was read.
+
+        Raises:
+            ApiError: 409 when it has changed since; as all requests.
+        """
+        return self._request("PUT", path, {"fieldManager": FIELD_MANAGER}, manifest)
+
+    def delete(self, path: str, *, grace: int | None = None, uid: str = "") -> None:
+        """Delete an object; gone already is as good, and so is another one of the same name than `uid`."""
         query = {} if grace is None else {"gracePeriodSeconds": str(grace)}
+        body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}} if uid else None
         try:
-            self._request("DELETE", path, query)
+            self._request("DELETE", path, query, body)
+        except ApiError as trouble:
+            if trouble.status != 404 and not (uid and trouble.status == 409 and self._is_another(path, uid)):
+                raise
+
+    def _is_another(self, path: str, uid: str) -> bool:
+        """Whether there is no object any more, or another one, where one had `uid`."""
+        try:
+            return bool(self.get(path)["metadata"]["uid"] != uid)
         except ApiError as trouble:
             if trouble.status != 404:
                 raise
+            return True
 
     def resource(self, api_version: str, kind: str) -> Resource:
         """Where a kind lives, as the server says.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from harness.clusters.kube import nodes
+from harness.clusters.kube import nodes, trespass
 from harness.clusters.kube.addresses import Addresses
 from harness.clusters.kube.api import Api, ApiError
 from harness.clusters.kube.bundle import Agent
@@ -158,6 +158,7 @@ class KubeCluster:
             # It would meet policies that reach the whole cluster, or namespaces that are taken.
             text = f"{self.backend.spec} keeps the world of one scenario, and there was another before it"
             raise ClusterError(text, "leave --keep out, or run this scenario alone")
+        trespass.refuse(scenario, self._labels_of)
         kinds = _policy_kinds(scenario)
         for api_version, kind in sorted(kinds):
             self._served(api_version, kind)
@@ -196,6 +197,10 @@ class KubeCluster:
     def at_close(self, call: Callable[[], None]) -> None:
         """Have something done when the run lets go of the cluster; it never raises."""
         self._at_close.append(call)
+
+    def _labels_of(self, namespace: str) -> Mapping[str, str]:
+        labels: Mapping[str, str] = self._api.get(f"/api/v1/namespaces/{namespace}")["metadata"]["labels"]
+        return labels
 
     def _served(self, api_version: str, kind: str) -> None:
         try:

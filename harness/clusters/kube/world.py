@@ -15,9 +15,10 @@ from harness.clusters.kube.external_agents import ExternalAgents
 from harness.clusters.kube.fleet import Fleet
 from harness.clusters.kube.flows import KubeFlows
 from harness.clusters.kube.grounds import Grounds
-from harness.clusters.kube.manifests import RUN_LABEL, PodOptions
+from harness.clusters.kube.manifests import PodOptions
 from harness.clusters.kube.node_agents import NodeAgents
 from harness.clusters.kube.objects import Objects
+from harness.clusters.kube.standing import Standing
 from harness.clusters.kube.sweeper import Sweeper, by_source
 from harness.clusters.resolve import Resolved, Resolver, UnresolvedError
 from harness.clusters.results import LOCAL, REMOTE
@@ -62,7 +63,6 @@ class KubeWorld:
         self._api = api
         self._keep = keep
         self._cni = cni
-        self._run = run
         self._addresses = addresses
         # The cluster's DNS is no pod of ours: its service's address stands for both.
         addresses.pods[DNS_POD] = addresses.services[DNS_POD] = addresses.dns
@@ -74,7 +74,7 @@ class KubeWorld:
         self._externals = externals
         self._sweeper = Sweeper(self._fleet, addresses, externals, canary.hub)
         self._topology = Topology()
-        self._policies: dict[PolicyRef, Policy] = {}
+        self._standing = Standing(api, run)
         self._began = time.monotonic()
         self._changed = 0.0
         self._spread = 0
@@ -212,25 +212,13 @@ class KubeWorld:
         """See `engine.cluster.World`."""
         self._changed = time.monotonic()
         for policy in policies:
-            manifest = dict(policy.manifest)
-            metadata = dict(manifest.get("metadata", {}))
-            if policy.namespace:
-                metadata["namespace"] = policy.namespace
-            metadata["labels"] = {**(metadata.get("labels") or {}), RUN_LABEL: self._run}
-            manifest["metadata"] = metadata
-            # Known before it is there: a request may arrive although its answer does not.
-            self._policies[policy.ref] = policy
-            self._api.apply(manifest)
+            self._standing.apply(policy)
 
     def delete(self, policies: Sequence[PolicyRef]) -> None:
         """See `engine.cluster.World`."""
         self._changed = time.monotonic()
         for ref in policies:
-            policy = self._policies.get(ref)
-            if policy is not None:
-                resource = self._api.resource(policy.api_version, policy.kind)
-                self._api.delete(resource.path(policy.namespace, policy.name))
-                del self._policies[ref]
+            self._standing.delete(ref)
 
     def in_force(self) -> InForce:
         """The CNI's own signal where it has one, and the canaries on every node."""
@@ -242,7 +230,7 @@ class KubeWorld:
             if identity != DNS_POD and not pod.host_network
         }
         places = {**pods, **self._canary.places()}
-        signal = self._cni.settle(turn.marks, places, tuple(self._policies.values()))
+        signal = self._cni.settle(turn.marks, places, self._standing.policies)
         if signal.trouble:
             return InForce(time.monotonic() - self._changed, signal.by, signal.trouble)
         sight = self._canary.flip(turn)
@@ -312,9 +300,9 @@ class KubeWorld:
             # It may be starting anew; and when it is not, one wait is enough for all that there is to delete.
             self._api.reach(seconds=CLOSE_SECONDS)
             try:
-                self.delete(list(reversed(self._policies)))  # a tier goes after what stands in it
+                self._standing.delete_all()
             finally:
-                self._objects.remove_everything(empty=not self._policies)
+                self._objects.remove_everything(empty=not self._standing.policies)
         except ClusterError as trouble:
             self.left_behind = str(trouble)
 
