@@ -185,3 +185,26 @@ def test_an_image_without_an_agent_is_one_error(
     (error,) = ran.errors
     assert "No module named" in error
     assert "--agent inject" in error
+
+
+RESTARTED = """
+scenario: restarted
+namespaces: {$ns: {}}
+pods:
+  $ns/web: {listen: [18091], hostNetwork: true, node: a}
+  $ns/cli: {node: a}
+steps:
+  - name: before
+    expect: &cells [{from: $ns/cli, to: "node:a:18091", verdict: allow}]
+  - name: after
+    restart: [$ns/web]
+    expect: *cells
+"""
+
+
+def test_a_pod_on_its_nodes_network_gets_its_ports_again(
+    any_context: str, write: Callable[..., Path], netcheck: Callable[..., Ran]
+) -> None:
+    ran = netcheck("run", write(RESTARTED), context=any_context)
+    assert ran.code == 0, str(ran)
+    assert ran.statuses() == ["passed", "passed"], str(ran)

@@ -14,6 +14,7 @@ from harness.clusters.kube.draws import draws
 from harness.clusters.kube.fleet import Arrived
 from harness.clusters.kube.sweeper import Sweeper
 from harness.engine.judge import judge
+from harness.model.builtin import DNS_POD, with_builtins
 from harness.model.outcome import Observation
 from harness.model.probe import HttpRequest, Probe, Source, SourceKind, Target, TargetKind
 from harness.model.topology import Protocol, Service, ServicePort, ServiceType, Topology
@@ -67,6 +68,7 @@ class Network:
         self.addresses = Addresses({}, {}, ("10.96.0.10",))
         self.addresses.pods.update({id: (f"10.0.0.{10 + index}",) for index, id in enumerate(self.ids)})
         self.addresses.pods["n/cli"] = ("10.0.0.1",)
+        self.addresses.services[DNS_POD] = self.addresses.pods[DNS_POD] = self.addresses.dns
         self.addresses.services.update({name: (ip,) if ip else () for name, ip in SERVICES.items()})
         self._closed = closed or {}
         self._never = never
@@ -77,6 +79,7 @@ class Network:
         self._arrived: dict[int, dict[str, list[int]]] = {}
         self.asked: list[set[str]] = []
         self.sweeps: list[int] = []
+        self.specs: list[list[Any]] = []
 
     def number(self) -> int:
         self._numbers += 1
@@ -89,6 +92,7 @@ class Network:
         self, plan: dict[str, list[list[Any]]], number: int, timeout: float, attempts: int
     ) -> dict[int, list[Any]]:
         specs = [spec for mine in plan.values() for spec in mine]
+        self.specs += specs
         if "n/cli" in plan:
             self.sweeps.append(len(specs))
         return {spec[0]: self._sent(spec, number, timeout, attempts) for spec in specs}
@@ -99,6 +103,9 @@ class Network:
         if kind == "host":
             address = self._dice.choice([self.addresses.pods[id][0] for id in self.ids])
             kind, port, lookup = options["kind"], options["port"], f"NOERROR {address}"
+        if kind == "dns":
+            rest = ["NOERROR 10.96.0.1", 1, 0.01, "10.0.0.1:40000", f"{address}:53"]
+            return [index, "dns", "NOERROR", "", True, "", *rest]
         once = timeout < 1.0 and attempts == 1 and (kind != "udp" or options.get("once"))
         met, seen = "", ""
         for _ in range(1 if once or source != "n/cli" else 4):
@@ -138,7 +145,7 @@ class Network:
         probe = Probe(CLI, Target(kind, name, port, protocol), **more)
         externals = SimpleNamespace(adapted=lambda _probe, found, _topology, _hub: found)
         sweeper = Sweeper(self, self.addresses, externals, "canaries/hub")  # type: ignore[arg-type]
-        (seen,) = sweeper.sweep(self.topology, [probe], 2.0)
+        (seen,) = sweeper.sweep(with_builtins(self.topology), [probe], 2.0)
         return seen
 
 
@@ -239,3 +246,33 @@ def test_connections_that_now_and_then_fail_are_an_error() -> None:
             return super()._sent(spec, number, timeout, attempts)
 
     assert "every pod behind the service answered, yet" in verdict(Bad(2).swept(TargetKind.SERVICE, "n/web"))
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        Target(TargetKind.SERVICE, DNS_POD, 9153, Protocol.TCP),
+        Target(TargetKind.POD, DNS_POD, 9153, Protocol.TCP),
+        Target(TargetKind.POD, DNS_POD, 0, Protocol.ICMP),
+    ],
+    ids=str,
+)
+def test_only_questions_to_the_clusters_dns_can_be_judged(target: Target) -> None:
+    """Another port answers something else, or nothing, and no agent of netcheck's stands behind it."""
+    network = Network(1)
+    seen = network.swept(target.kind, target.name, target.port, protocol=target.protocol)
+    assert verdict(seen).endswith("only questions to port 53, over UDP or TCP, can be judged there")
+    assert network.sweeps == []
+
+
+def test_a_request_to_the_clusters_dns_cannot_be_judged() -> None:
+    seen = Network(1).swept(TargetKind.SERVICE, DNS_POD, 53, request=HttpRequest("GET", "/"))
+    assert "only questions to port 53" in verdict(seen)
+
+
+@pytest.mark.parametrize("protocol", [Protocol.UDP, Protocol.TCP])
+def test_the_clusters_dns_is_asked_a_question(protocol: Protocol) -> None:
+    network = Network(1)
+    network.swept(TargetKind.SERVICE, DNS_POD, 53, protocol=protocol)
+    assert network.specs[0][2:5] == ["dns", "10.96.0.10", 53]
+    assert network.specs[0][5]["tcp"] is (protocol is Protocol.TCP)

@@ -300,16 +300,18 @@ class Api:
                 raise ApiError(f"the answer to {method} {path} is no JSON", 0) from trouble
             return found
 
-        def twice() -> Json:
-            generation = self._generation
-            try:
-                return once()
-            except ApiError as trouble:
-                if trouble.status != 401 or not self._renewed_since(generation):
-                    raise
-            return once()
+        patience = RETRY_SECONDS if patience is None else patience
+        return with_retries(lambda: self._with_credentials(once), patience)
 
-        return with_retries(twice, RETRY_SECONDS if patience is None else patience)
+    def _with_credentials(self, once: Callable[[], _Answer]) -> _Answer:
+        """Call; where the credentials are refused, once more with those that can be had now."""
+        generation = self._generation
+        try:
+            return once()
+        except ApiError as trouble:
+            if trouble.status != 401 or not self._renewed_since(generation):
+                raise
+        return once()
 
     def _send(
         self,
@@ -350,7 +352,10 @@ class Api:
         """Start a command in a container; returns the open stream with standard input and output."""
         from harness.clusters.kube.retry import with_retries
 
-        return with_retries(lambda: self._exec(namespace, pod, container, command), EXEC_SECONDS)
+        def once() -> Any:
+            return self._exec(namespace, pod, container, command)
+
+        return with_retries(lambda: self._with_credentials(once), EXEC_SECONDS)
 
     def _exec(self, namespace: str, pod: str, container: str, command: list[str]) -> Any:
         from kubernetes.client import CoreV1Api

@@ -136,9 +136,14 @@ class Objects:
 
     # -- removal ---------------------------------------------------------------------------------------
 
-    def remove_pods(self, pods: Sequence[str]) -> None:
+    def remove_pods(self, pods: Iterable[Pod]) -> None:
         """Delete pods and wait until they are gone."""
-        self._api.together([partial(self._api.delete, _pod_path(pod), grace=0) for pod in pods])
+        gone = list(pods)
+        calls = [partial(self._api.delete, _pod_path(pod.id), grace=_grace(pod.host_network)) for pod in gone]
+        self._api.together(calls)
+        self._await_gone([pod.id for pod in gone])
+
+    def _await_gone(self, pods: Sequence[str]) -> None:
         for namespace in sorted({pod.split("/")[0] for pod in pods}):
             names = [pod.split("/")[1] for pod in pods if pod.startswith(f"{namespace}/")]
             await_gone(self._api, f"/api/v1/namespaces/{namespace}/pods", names)
@@ -170,10 +175,14 @@ class Objects:
                 item for item in found if plural != "serviceaccounts" or item["metadata"]["name"] != "default"
             ]
             for item in going:
-                # At once; but a pod in its node's network gives its ports back only when it has ended.
-                at_once = plural == "pods" and not item["spec"].get("hostNetwork")
-                self._api.delete(f"{path}/{item['metadata']['name']}", grace=0 if at_once else None)
+                grace = _grace(bool(item["spec"].get("hostNetwork"))) if plural == "pods" else None
+                self._api.delete(f"{path}/{item['metadata']['name']}", grace=grace)
             await_gone(self._api, path, [item["metadata"]["name"] for item in going])
+
+
+def _grace(host_network: bool) -> int | None:
+    """At once; but a pod in its node's network gives its ports back only when it has ended."""
+    return None if host_network else 0
 
 
 def _pod_path(pod: str) -> str:

@@ -26,6 +26,11 @@ AGAIN = 3
 """How often a probe is sent anew whose outcome says neither yes nor no."""
 
 PROOF_SECONDS = 3.0
+DNS_PORT = 53
+NO_AGENT = (
+    "{} has no agent of netcheck's on a cluster: "
+    "only questions to port 53, over UDP or TCP, can be judged there"
+)
 OVERFLOW = "datagrams were lost at the destination, whose buffer was full: the node is too busy"
 
 
@@ -85,12 +90,15 @@ class Sweeper:
         """
         dns = (self._dns_proof(),)
         if probe.target.name == DNS_POD and probe.target.kind in (TargetKind.POD, TargetKind.SERVICE):
+            asks = probe.target.protocol in (Protocol.UDP, Protocol.TCP) and probe.request is None
+            if probe.target.port != DNS_PORT or not asks:
+                raise UnresolvedError(NO_AGENT.format(probe.target))
             options = {
                 "names": [f"kubernetes.default.svc.{CLUSTER_DOMAIN}"],
                 "type": "A",
                 "tcp": probe.target.protocol is Protocol.TCP,
             }
-            return Resolved([str(probe.source), "dns", self._addresses.dns[0], 53, options], (), dns)
+            return Resolved([str(probe.source), "dns", self._addresses.dns[0], DNS_PORT, options], (), dns)
         found = self._externals.adapted(probe, resolver.resolve(probe), topology, self._hub)
         if found.spec[1] in ("dns", "host"):
             own = tuple(proof for proof in found.proofs if proof.place != DNS_POD)
@@ -100,7 +108,7 @@ class Sweeper:
     def _dns_proof(self) -> Proof:
         names = (f"kubernetes.default.svc.{CLUSTER_DOMAIN}",)
         options: tuple[tuple[str, Any], ...] = (("names", names), ("type", "A"))
-        return Proof(self._hub, "dns", self._addresses.dns[0], 53, options)
+        return Proof(self._hub, "dns", self._addresses.dns[0], DNS_PORT, options)
 
     def _send(
         self,

@@ -120,7 +120,7 @@ class KubeWorld:
         self._add(before, topology, fresh)
         if gone:
             self._fleet.disconnect(gone)
-            self._objects.remove_pods(gone)
+            self._objects.remove_pods(before.pods[item] for item in gone)
             for item in gone:
                 self._addresses.forget(item)
         for service in before.services:
