@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from harness.model.policy import Policy
     from harness.model.probe import Probe
     from harness.model.scenario import Scenario, Step
-    from harness.model.topology import Topology
+    from harness.model.topology import Family, Topology
     from harness.report.text import Line
 
 _Item = TypeVar("_Item", "Scenario", "Step")
@@ -44,8 +44,8 @@ def explain(
     """Show who decides a connection: every policy that is asked, rule by rule, and what would change it.
 
     FROM and TO are written as in a scenario (`shop/web`, `shop/api:8080`, `external:internet:443`,
-    `service:shop/api:80`, `dns:example.com`). FILE is a scenario file, or policies alone (a file or folder):
-    these get the world that `netcheck predict` shows.
+    `service:shop/api:80`, `dns:example.com`). FILE is a scenario file, or policies alone (a file, a folder,
+    or `-` for standard input): these get the world that `netcheck predict` shows.
     """
     from harness.cli import reading
     from harness.oracle import flips, predict, trace
@@ -56,9 +56,10 @@ def explain(
     from harness.source.diagnostics import Problems
     from harness.source.sources import Sources
 
-    topology, policies, title = _world(Path(file), scenario, step, color)
+    asked = _world(file, scenario, step, color)
+    topology, policies = asked.topology, asked.policies
     problems, sources = Problems(), Sources()
-    probes = probe_between(topology, source, target, problems, sources)
+    probes = probe_between(topology, source, target, problems, sources, asked.families)
     if problems.errors or not probes:
         shade = reading.wants_color(color, sys.stderr)
         reading.print_diagnostics(problems.sorted(), sources, sys.stderr, color=shade)
@@ -75,6 +76,7 @@ def explain(
             documents.append(
                 {
                     "id": probe.id,
+                    "family": str(probe.family),
                     "predicted": str(found.verdict),
                     "reason": found.reason,
                     "sides": [_plain(asdict(item)) for item in sides],
@@ -83,7 +85,15 @@ def explain(
             )
             continue
         style = {"allow": "good", "deny": "bad"}.get(str(found.verdict), "skip")
-        lines.append(line((probe.id, "bold"), "  ", (str(found.verdict), style), (f"  {title}", "dim")))
+        family = f"  {probe.family}" if probe.family != "ipv4" or len(asked.families) > 1 else ""
+        where = f"{family}  {asked.title}"
+        lines.append(line((probe.id, "bold"), "  ", (str(found.verdict), style), (where, "dim")))
+        if _deaf(topology, probe):
+            lines.append(
+                line(
+                    ("note  nobody listens there, so a cell would be an error, whatever the policies", "dim")
+                )
+            )
         lines += [*_translation(probe, sides), EMPTY]
         for number, side in enumerate(sides, 1):
             lines += side_lines(side, number)
@@ -123,25 +133,47 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, str) else value
 
 
-def _world(
-    path: Path, scenario: str | None, step: str | None, color: str
-) -> tuple[Topology, tuple[Policy, ...], str]:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The world of which something is asked; `title` says which it is."""
+
+    topology: Topology
+    policies: tuple[Policy, ...]
+    title: str = ""
+    families: tuple[Family, ...] = ()
+
+
+def _deaf(topology: Topology, probe: Probe) -> bool:
+    """Whether a pod or external is asked on a port on which it does not listen."""
+    target = probe.target
+    listeners = {f"pod:{name}": item.listeners for name, item in topology.pods.items()}
+    listeners |= {f"external:{name}": item.listeners for name, item in topology.externals.items()}
+    known = listeners.get(f"{target.kind}:{target.name}")
+    if known is None or target.protocol == "ICMP":
+        return False
+    return (target.port, target.protocol) not in [(item.port, item.protocol) for item in known]
+
+
+def _world(file: str, scenario: str | None, step: str | None, color: str) -> _Asked:
     from harness.cli import reading
     from harness.cli.predict import read_policies
     from harness.scenario import find_files
 
-    if not path.exists():
+    path = Path(file)
+    stdin = file == "-"
+    if not stdin and not path.exists():
         raise CliError(f"{path}: there is no such file or folder", "check the path")
-    if not find_files([path]):
+    if stdin or not find_files([path]):
+        name = "standard input" if stdin else path
         if scenario or step:
-            raise CliError(f"{path} has policies only, no scenario", "leave out --scenario and --step")
-        topology, policies = read_policies([path], stdin=False, color=color)
-        return topology, tuple(policies), ""
+            raise CliError(f"{name} has policies only, no scenario", "leave out --scenario and --step")
+        topology, policies = read_policies([] if stdin else [path], stdin=stdin, color=color)
+        return _Asked(topology, tuple(policies))
     read = reading.read([path], color=reading.wants_color(color, sys.stderr))
     chosen = _named(read, scenario, "scenario")
     which = _named(chosen.steps, step, "step", last=True)
     title = f"in {chosen.name}" + (f", step {which.name}" if len(chosen.steps) > 1 else "")
-    return which.topology, which.policies, title
+    return _Asked(which.topology, which.policies, title, chosen.families)
 
 
 def _named(items: Sequence[_Item], name: str | None, what: str, *, last: bool = False) -> _Item:

@@ -92,3 +92,32 @@ class Standing(ABC):
     @abstractmethod
     def parts(self, rule: Any, connection: Connection) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
         """Peers and ports of a rule, each with whether it matches and why; for traces only."""
+
+
+class Muted(Standing):
+    """A policy some of whose rules are taken not to match: what would be without them."""
+
+    def __init__(self, inner: Standing, muted: frozenset[Origin]) -> None:
+        super().__init__(inner.policy, inner.tier, inner.rules, inner.direction, inner.topology)
+        self.order, self.tie, self.ordered = inner.order, inner.tie, inner.ordered
+        self.isolates, self.doubt = inner.isolates, inner.doubt
+        self._inner = inner
+        self._muted = {
+            id(rule) for number, rule in enumerate(inner.rules) if inner.rule_origin(number) in muted
+        }
+
+    def action(self, rule: Any) -> Action:
+        """See `Standing.action`."""
+        return self._inner.action(rule)
+
+    def matches(self, rule: Any, connection: Connection) -> Match:
+        """See `Standing.matches`."""
+        return id(rule) not in self._muted and self._inner.matches(rule, connection)
+
+    def silent(self, connection: Connection) -> str | None:
+        """See `Standing.silent`."""
+        return self._inner.silent(connection)
+
+    def parts(self, rule: Any, connection: Connection) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
+        """See `Standing.parts`."""
+        return self._inner.parts(rule, connection)

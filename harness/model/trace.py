@@ -80,6 +80,14 @@ class TierTrace:
 
 
 @dataclass(frozen=True, slots=True)
+class Behind:
+    """What would be answered if the rules that decide did not match, and what would decide then."""
+
+    answer: Answer
+    deciding: tuple[Origin, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SideTrace:
     """One direction of one connection.
 
@@ -88,6 +96,10 @@ class SideTrace:
         subject: Whose policies are asked.
         port: Of the destination, after services are translated: `8080/TCP`.
         bystanders: Policies that could have had a say but do not select the subject in this direction.
+        behind: What comes out without the rules that decide, then without those that decide next, and so on
+            until the answer is another or rests on no rule.
+        out_of_reach: Whether no policy can certainly deny this side.
+        selectable: Whether the peer is a pod that selectors can mean.
     """
 
     leg: str
@@ -100,3 +112,6 @@ class SideTrace:
     deciding: tuple[Origin, ...]
     tiers: tuple[TierTrace, ...] = ()
     bystanders: tuple[Origin, ...] = ()
+    behind: tuple[Behind, ...] = ()
+    out_of_reach: bool = False
+    selectable: bool = True

@@ -1,7 +1,8 @@
 """A world of pods and policies, a probe, and the answer on paper with the rules that decide it."""
 
+from harness.oracle.flips import flips
 from harness.oracle.predict import Prediction, predict
 from harness.oracle.resolve import resolve
-from harness.oracle.trace import flips, trace
+from harness.oracle.trace import trace
 
 __all__ = ["Prediction", "flips", "predict", "resolve", "trace"]

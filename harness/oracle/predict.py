@@ -115,30 +115,48 @@ def _path(path: Path, policies: Sequence[Policy], topology: Topology) -> Predict
     return replace(_worst(sides), trace=tuple(line for side in sides for line in side.trace))
 
 
-def side(path: Path, policies: Sequence[Policy], topology: Topology, direction: Direction) -> Ruling:
-    """One direction, with the detours of services that the specification leaves open."""
+def side(
+    path: Path,
+    policies: Sequence[Policy],
+    topology: Topology,
+    direction: Direction,
+    muted: frozenset[Origin] = frozenset(),
+) -> Ruling:
+    """One direction, with the detours of services that the specification leaves open.
+
+    Args:
+        path: The connection.
+        policies: All policies in force.
+        topology: The world.
+        direction: Whose policies are asked.
+        muted: Rules that are taken not to match.
+    """
     connection = path.connection
-    ruling = _ask(policies, topology, direction, connection)
+    ruling = _ask(policies, topology, direction, connection, muted)
     if connection.looped and ruling.answer is Answer.DENY:
         return opened(ruling, "own-service")
     if path.entry is None or direction is Direction.EGRESS:
         return ruling
     # The node may put its own address in place of the source's (semantics.md 4 no. 9).
-    translated = _ask(policies, topology, direction, replace(connection, source=path.entry))
+    translated = _ask(policies, topology, direction, replace(connection, source=path.entry), muted)
     if translated.answer is ruling.answer:
         return ruling
     return opened(ruling if ruling.answer is not Answer.ALLOW else translated, "nodeport-source")
 
 
 def _ask(
-    policies: Sequence[Policy], topology: Topology, direction: Direction, connection: Connection
+    policies: Sequence[Policy],
+    topology: Topology,
+    direction: Direction,
+    connection: Connection,
+    muted: frozenset[Origin],
 ) -> Ruling:
     """All dialects together; when no policy has a say, nothing stands in the way."""
     unread = carried(policies)
     if unread is not None:
         reason = f"only the cluster reads the rules of {unread}"
         return Ruling(Answer.UNDEFINED, reason, (Origin(str(unread), "", unread.place),))
-    ruling = decide(policies, topology, direction, connection)
+    ruling = decide(policies, topology, direction, connection, muted)
     return ruling or Ruling(Answer.ALLOW, _no_policy(connection.subject(direction), direction))
 
 

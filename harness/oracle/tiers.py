@@ -17,7 +17,7 @@ from itertools import groupby
 from harness.dialects.connection import Connection, End, Ruling
 from harness.dialects.paper import is_node
 from harness.dialects.registry import DIALECTS
-from harness.dialects.standing import Standing, depends_on
+from harness.dialects.standing import Muted, Standing, depends_on
 from harness.model.policy import Policy
 from harness.model.prediction import Answer
 from harness.model.probe import SourceKind
@@ -53,11 +53,25 @@ def _place(item: Standing) -> tuple[float, str, float, str]:
 
 
 def decide(
-    policies: Sequence[Policy], topology: Topology, direction: Direction, connection: Connection
+    policies: Sequence[Policy],
+    topology: Topology,
+    direction: Direction,
+    connection: Connection,
+    muted: frozenset[Origin] = frozenset(),
 ) -> Ruling | None:
-    """Decide one direction of one connection; None when no policy has a say."""
-    subject = connection.subject(direction)
-    return rule(stand(policies, topology, direction, subject), topology, direction, connection)
+    """Decide one direction of one connection; None when no policy has a say.
+
+    Args:
+        policies: All policies in force.
+        topology: The world.
+        direction: Whose policies are asked.
+        connection: The question.
+        muted: Rules that are taken not to match.
+    """
+    standing = stand(policies, topology, direction, connection.subject(direction))
+    if muted:
+        standing = tuple(Muted(item, muted) for item in standing)
+    return rule(standing, topology, direction, connection)
 
 
 def rule(

@@ -6,19 +6,18 @@ Made on demand, for one probe; `predict` answers many probes and tells nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 from harness.dialects.connection import Connection, Ruling
+from harness.dialects.paper import is_node
 from harness.dialects.registry import carried
 from harness.dialects.standing import Standing
 from harness.model.builtin import DNS_POD, with_builtins
 from harness.model.policy import Policy
-from harness.model.prediction import Answer
 from harness.model.probe import Probe, SourceKind
 from harness.model.rules import NETWORK_POLICY_TIER, Action, Direction, Origin
 from harness.model.topology import Topology
-from harness.model.trace import PolicyTrace, RuleTrace, SideTrace, TierTrace
+from harness.model.trace import Behind, PolicyTrace, RuleTrace, SideTrace, TierTrace
 from harness.oracle.paths import Path, UndecidedError, legs
 from harness.oracle.predict import side
 from harness.oracle.tiers import Ends, stand, tier
@@ -72,7 +71,36 @@ def _side(
         ruling.deciding,
         tuple(_tiers(standing, connection, ruling)),
         tuple(item for item in others if item not in asked) if subject.kind is SourceKind.POD else (),
+        tuple(_behind(path, policies, topology, direction, ruling)),
+        _out_of_reach(path, direction, topology),
+        peer.kind is SourceKind.POD and not is_node(peer, topology),
     )
+
+
+def _behind(
+    path: Path, policies: Sequence[Policy], topology: Topology, direction: Direction, ruling: Ruling
+) -> Iterator[Behind]:
+    """What would come out if the rules that decide did not match, then without those that decide next."""
+    muted: frozenset[Origin] = frozenset()
+    found = ruling
+    while found.answer is ruling.answer and found.deciding and all(item.rule for item in found.deciding):
+        muted |= set(found.deciding)
+        found = side(path, policies, topology, direction, muted)
+        yield Behind(found.answer, found.deciding)
+
+
+def _out_of_reach(path: Path, direction: Direction, topology: Topology) -> bool:
+    """Whether no policy can certainly deny it: pods reach themselves and their nodes."""
+    connection = path.connection
+    subject, peer = connection.subject(direction), connection.peer(direction)
+    if subject.kind is not SourceKind.POD or is_node(subject, topology):
+        return True
+    if connection.to_itself or connection.looped:
+        return True
+    # Through a node's port it may come from the node.
+    peers = [peer, path.entry] if path.entry is not None and direction is Direction.INGRESS else [peer]
+    nodes = [end for end in peers if is_node(end, topology)]
+    return any(end.node is None or subject.node in (None, end.node) for end in nodes)
 
 
 def _tiers(standing: Sequence[Standing], connection: Connection, ruling: Ruling) -> Iterator[TierTrace]:
@@ -151,72 +179,3 @@ def _rules(
             if item.ordered and item.action(rule) is not Action.LOG:
                 reached = False
     return tuple(found), certain
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What would have to change: any of the alternatives, which are sentences without a full stop."""
-
-    what: str
-    alternatives: tuple[str, ...]
-
-
-def flips(sides: Sequence[SideTrace]) -> tuple[Change, ...]:
-    """What would have to change for the answer to be the other one.
-
-    A connection that is allowed needs one change on either side; one that is denied needs a change on every
-    side that denies it.
-    """
-    denied = [item for item in sides if item.answer is Answer.DENY]
-    if denied:
-        return tuple(
-            Change(f"to allow the {item.direction} of {item.subject}", tuple(_to_allow(item)))
-            for item in denied
-        )
-    if any(item.answer is Answer.UNDEFINED for item in sides):
-        return ()
-    found = tuple(text for item in sides for text in _to_deny(item))
-    return (Change("to deny it", found),) if found else ()
-
-
-def _to_allow(found: SideTrace) -> Iterator[str]:
-    word = "from" if found.direction is Direction.INGRESS else "to"
-    rules = [rule for each in found.tiers for policy in each.policies for rule in policy.rules]
-    denying = [rule for rule in rules if rule.decides and rule.action is Action.DENY]
-    for rule in denying:
-        yield f"{rule.origin} no longer matches, or a rule before it allows {found.port} {word} {found.peer}"
-    if denying:
-        return
-    for rule in rules:
-        misses = _misses(rule) if rule.reached and rule.action is Action.ALLOW else ""
-        if misses:
-            yield f"{rule.origin} also covers {misses}"
-    names = ", ".join(str(origin).strip() for origin in found.deciding)
-    yield f"a rule of {names}, or of another policy, allows {found.port} {word} {found.peer}"
-
-
-def _misses(rule: RuleTrace) -> str:
-    """What keeps a rule from matching, when it is its peers alone, or its ports alone."""
-    peers = not rule.peers or any(part.matched for part in rule.peers)
-    ports = not rule.ports or any(part.matched for part in rule.ports)
-    if peers == ports:
-        return ""
-    return "this port" if peers else "this peer"
-
-
-def _to_deny(found: SideTrace) -> Iterator[str]:
-    word = "from" if found.direction is Direction.INGRESS else "to"
-    deciding = [
-        str(rule.origin)
-        for each in found.tiers
-        for policy in each.policies
-        for rule in policy.rules
-        if rule.decides and rule.action is Action.ALLOW
-    ]
-    if deciding:
-        yield f"{' and '.join(deciding)} no longer match{'es' if len(deciding) == 1 else ''}"
-    elif not found.subject.startswith(("node:", "external:")):
-        yield (
-            f"a policy isolates {found.subject} for {found.direction} and has no rule for {found.port} "
-            f"{word} {found.peer}"
-        )

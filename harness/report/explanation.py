@@ -57,6 +57,8 @@ def _rule(rule: RuleTrace) -> Iterator[Line]:
     where = f" at {rule.origin.place.short}" if rule.origin.place else ""
     style = "bold" if rule.decides else ""
     tail = f", and decides: {rule.action}" if rule.decides else ""
+    if rule.decides and rule.matched is None:
+        tail = ", and the answer with it"
     yield line("     ", (f"{rule.origin.rule} ({rule.action}){where}: {said}{tail}", style))
     for part in (*rule.peers, *rule.ports):
         yield _part(part)

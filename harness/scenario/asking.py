@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from harness.model.probe import DnsQuery, Probe, Target, TargetKind
 from harness.model.topology import Family, Protocol, Topology
 from harness.scenario import names
@@ -18,7 +20,12 @@ ARGUMENT = "<arguments>"
 
 
 def probe_between(
-    topology: Topology, source: str, target: str, problems: Problems, sources: Sources
+    topology: Topology,
+    source: str,
+    target: str,
+    problems: Problems,
+    sources: Sources,
+    families: Sequence[Family] = (),
 ) -> tuple[Probe, ...]:
     """The probes that `from: source` and `to: target` would make.
 
@@ -28,6 +35,7 @@ def probe_between(
         target: As in `to:`, or `dns:NAME`.
         problems: Receives what is wrong with the words.
         sources: Receives the words, for excerpts.
+        families: Those that the scenario probes; empty = IPv4.
 
     Returns:
         Nothing when a problem was reported.
@@ -51,15 +59,19 @@ def probe_between(
             )
             return ()
         query = DnsQuery(name.removesuffix(".").lower())
+        target_of = Target(TargetKind.DNS, "", 53, Protocol.UDP)
         return tuple(
-            Probe(item.source, Target(TargetKind.DNS, "", 53, Protocol.UDP), request=query) for item in starts
+            Probe(item.source, target_of, family, query)
+            for family in families or (Family.IPV4,)
+            for item in starts
         )
     found = []
     for end in Targets(known).read(second):
         for item in starts:
             itself = end.target.kind is TargetKind.POD and end.target.name == item.source.name
             if not (itself and (item.one_of_many or end.one_of_many)):
-                found.append(Probe(item.source, end.target, _family(topology, item.source.name, end.target)))
+                here = _families(topology, item.source.name, end.target, families)
+                found += [Probe(item.source, end.target, family) for family in here]
     return tuple(found)
 
 
@@ -67,10 +79,13 @@ def _text(text: str, column: int) -> Text:
     return Text.of(ScalarNode(text, True, Place(ARGUMENT, 1, column, 1, column + len(text))))
 
 
-def _family(topology: Topology, source: str, target: Target) -> Family:
-    """IPv4, unless an external that takes part has no address of it."""
-    for name in (source, target.name):
-        external = topology.externals.get(name)
-        if external is not None and Family.IPV4 not in external.addresses:
-            return Family.IPV6
-    return Family.IPV4
+def _families(topology: Topology, source: str, target: Target, wanted: Sequence[Family]) -> Sequence[Family]:
+    """The wanted ones, or IPv4; those of an external that takes part where it has no address of them."""
+    there = [
+        external.addresses for name in (source, target.name) if (external := topology.externals.get(name))
+    ]
+    for some in (wanted or (Family.IPV4,), tuple(Family)):
+        found = [family for family in some if all(family in addresses for addresses in there)]
+        if found:
+            return found
+    return (Family.IPV4,)

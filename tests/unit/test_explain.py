@@ -141,6 +141,73 @@ def test_mistakes(file: str, args: tuple[str, ...], expected: str) -> None:
     assert expected in result.output
 
 
+SIX = """\
+scenario: six
+families: [%s]
+pods:
+  six/web: {labels: {app: web}}
+externals:
+  both: {address: [203.0.113.10, "2001:db8::10"], listen: [443]}
+  four: {address: 203.0.113.11, listen: [443]}
+policies:
+  - apiVersion: networking.k8s.io/v1
+    kind: NetworkPolicy
+    metadata: {name: p, namespace: six}
+    spec: {podSelector: {}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 0.0.0.0/0}}]}]}
+expect:
+  - {from: six/web, to: "external:both:443", verdict: observe}
+"""
+
+
+@pytest.mark.parametrize(
+    ("families", "target", "expected"),
+    [
+        ("ipv4", "external:both:443", [("ipv4", "allow")]),
+        ("ipv6", "external:both:443", [("ipv6", "deny")]),
+        ("ipv4, ipv6", "external:both:443", [("ipv4", "allow"), ("ipv6", "deny")]),
+        ("ipv4, ipv6", "external:four:443", [("ipv4", "allow")]),
+        ("ipv4, ipv6", "dns:example.com", [("ipv4", "deny"), ("ipv6", "deny")]),
+    ],
+)
+def test_families_are_those_of_the_scenario(
+    file: str, families: str, target: str, expected: list[tuple[str, str]]
+) -> None:
+    Path("six.yaml").write_text(SIX % families, encoding="utf-8")
+    probes = json.loads(invoke("six.yaml", "six/web", target, "--json").output)["probes"]
+    assert [(item["family"], item["predicted"]) for item in probes] == expected
+    text = invoke("six.yaml", "six/web", target).output
+    assert ("ipv6  in six" in text) == any(family == "ipv6" for family, _ in expected)
+
+
+def test_standard_input_holds_policies(file: str) -> None:
+    document = ADMIN.split("  - apiVersion: networking")[1].split("expect:")[0]
+    policy = "apiVersion: networking" + document.replace("\n    ", "\n")
+    result = CliRunner().invoke(cli, ["explain", "-", "shop/web", "shop/api:8080"], input=policy)
+    assert result.exit_code == 0, result.output
+    assert "NetworkPolicy shop/api ingress[0] at <stdin>" in result.output
+    missing = CliRunner().invoke(cli, ["explain", "-", "a", "b:1"], input="")
+    assert missing.exit_code == 4
+    assert "neither a scenario nor a policy" in missing.output
+
+
+def test_a_port_on_which_nobody_listens_is_said(file: str) -> None:
+    assert "nobody listens there" in invoke(file, "shop/web", "shop/api:9999").output
+    assert "nobody listens there" not in invoke(file, "shop/web", "shop/api:8080").output
+
+
+def test_what_would_settle_an_open_answer_is_said(file: str) -> None:
+    text = invoke(file, "node:a", "shop/api:8080").output
+    assert "undefined" in text
+    assert "to settle the ingress of shop/api:" in text
+    assert "`node:` of shop/api says on which node it runs" in text
+
+
+def test_what_no_policy_can_deny_has_no_such_advice(file: str) -> None:
+    text = invoke(file, "shop/api", "shop/api:8080").output
+    assert "no policy can keep a pod from itself" in text
+    assert "to deny it" not in text
+
+
 def test_bare_policies_have_the_world_of_predict(tmp_path: Path) -> None:
     policy = tmp_path / "p.yaml"
     policy.write_text(

@@ -1,0 +1,136 @@
+"""What would change an answer, by `explain`: every claim is carried out on the manifests and looked at."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from harness.dialects.registry import parse_manifest
+from harness.model.builtin import with_builtins
+from harness.model.policy import Policy
+from harness.model.prediction import Answer
+from harness.model.rules import Direction, Origin
+from harness.model.topology import Topology
+from harness.model.trace import SideTrace
+from harness.oracle import trace
+from harness.oracle.flips import Way, to_allow, to_deny
+from harness.oracle.paths import Path, legs
+from harness.oracle.predict import side
+from harness.scenario import load
+from harness.source.diagnostics import Problems
+from harness.source.nodes import MappingNode
+from harness.source.reader import read_text
+from tests.lab.random_policies import manifests
+from tests.lab.test_against_oracle import WORLD, all_probes, relabelled
+
+Json = dict[str, Any]
+
+_PEERS = {"ingress": "from", "egress": "to"}
+_OTHER = {"Accept": "Deny", "Allow": "Deny", "Deny": "Accept", "Pass": "Accept"}
+_ANYWHERE: list[Json] = [{"namespaces": {}}]
+
+
+def parsed(manifest: Json) -> Policy:
+    problems = Problems()
+    (document,) = read_text(json.dumps(manifest), "random.yaml", problems)
+    assert isinstance(document.root, MappingNode)
+    policy = parse_manifest(document.root, "default", problems)
+    assert policy is not None, [str(item) for item in problems.found]
+    return policy
+
+
+def carried_out(way: Way, found: Sequence[Json], subject: str, direction: Direction, peer: str) -> list[Json]:
+    """The manifests with everything done that the way says."""
+    changed = copy.deepcopy(list(found))
+    by_name = {str(parsed(item)): item for item in changed}
+
+    def rule_of(origin: Origin) -> tuple[list[Json], int]:
+        where, number = origin.rule.rstrip("]").split("[")
+        return by_name[origin.policy]["spec"][where], int(number)
+
+    if way.covers is not None:
+        rules, number = rule_of(way.covers)
+        wider = rules[number]
+        for name in ("ports", "protocols") if "this port" in way.text else (_PEERS[str(direction)],):
+            wider.pop(name, None)
+        if "action" in wider and "this peer" in way.text:
+            networks = [{"networks": ["0.0.0.0/0", "::/0"]}] if direction is Direction.EGRESS else _ANYWHERE
+            pods = (
+                "destinationNamedPort" in json.dumps(wider)
+                or peer in subject
+                or direction is Direction.INGRESS
+            )
+            wider[_PEERS[str(direction)]] = _ANYWHERE if pods else networks
+    if way.before is not None:
+        rules, number = rule_of(way.before)
+        action = _OTHER[rules[number]["action"]]
+        if "alpha1" in by_name[way.before.policy]["apiVersion"] and action == "Accept":
+            action = "Allow"
+        rules.insert(number, {**rules[number], "action": action})
+    for origin in way.without:
+        rules, number = rule_of(origin)
+        # A list without any rule may mean something else again, so the rule stays and is about nobody.
+        nobody = {"matchLabels": {"app": "nobody"}}
+        peer_of = {"pods": {"namespaceSelector": {}, "podSelector": nobody}}
+        rules[number][_PEERS[str(direction)]] = [
+            peer_of if "action" in rules[number] else {"podSelector": nobody}
+        ]
+    if way.isolates or way.allows:
+        policy: Json = {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": {"name": "added", "namespace": subject.split("/")[0]},
+            "spec": {"podSelector": {}, "policyTypes": [str(direction).capitalize()]},
+        }
+        if way.allows:
+            policy["spec"][str(direction)] = [{}]
+        changed.append(policy)
+    return changed
+
+
+def paths_of(probe: Any, topology: Topology) -> list[Path]:
+    return [path for leg in legs(probe, topology) for path in leg.paths]
+
+
+def check(
+    way: Way, wanted: Answer, found: Sequence[Json], one: SideTrace, path: Path, world: Topology
+) -> None:
+    manifest = carried_out(way, found, one.subject, one.direction, one.peer)
+    policies = [parsed(item) for item in manifest]
+    answer = side(path, policies, world, one.direction).answer
+    assert answer is wanted, (
+        f"{way.text}: {answer} instead of {wanted}\n{json.dumps(found, indent=1)}\n{path}"
+    )
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    file = tmp_path_factory.mktemp("flips") / "world.yaml"
+    file.write_text(WORLD, encoding="utf-8")
+    return load([file]).scenarios[0]
+
+
+@pytest.mark.parametrize("first", range(0, 120, 30))
+def test_every_way_to_change_an_answer_changes_it(wide: Any, first: int) -> None:
+    done: Counter[str] = Counter()
+    for seed in range(first, first + 30):
+        found = manifests(seed)
+        world = with_builtins(relabelled(wide.topology, seed))
+        policies = [parsed(item) for item in found]
+        for probe in random.Random(seed).sample(all_probes(wide), 15):
+            sides = trace(world, policies, probe)
+            pairs = zip(sides, (path for path in paths_of(probe, world) for _ in Direction), strict=True)
+            for one, path in pairs:
+                ways = {Answer.DENY: to_allow, Answer.ALLOW: to_deny}.get(one.answer)
+                for way in ways(one) if ways is not None else ():
+                    wanted = Answer.ALLOW if one.answer is Answer.DENY else Answer.DENY
+                    check(way, wanted, found, one, path, world)
+                    done[f"{wanted} {bool(way.without)} {way.isolates} {way.allows} {bool(way.before)}"] += 1
+    assert sum(done.values()) > 200
+    assert len(done) >= 7, done
