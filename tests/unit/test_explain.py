@@ -166,7 +166,7 @@ expect:
         ("ipv6", "external:both:443", [("ipv6", "deny")]),
         ("ipv4, ipv6", "external:both:443", [("ipv4", "allow"), ("ipv6", "deny")]),
         ("ipv4, ipv6", "external:four:443", [("ipv4", "allow")]),
-        ("ipv4, ipv6", "dns:example.com", [("ipv4", "deny"), ("ipv6", "deny")]),
+        ("ipv4, ipv6", "dns:example.com", [("ipv4", "undefined"), ("ipv6", "deny")]),
     ],
 )
 def test_families_are_those_of_the_scenario(
