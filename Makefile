@@ -10,7 +10,7 @@ K8S ?=
 REPORTS ?= reports
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster-run cluster-diff test test-cluster lint type format setup system check bench bench-cluster clean
+.PHONY: help run cluster-run cluster-diff test test-cluster lint type format setup system browser check bench bench-cluster clean
 
 help:  # This list
 	@awk -F ':.*# ' '/^[a-z-]+:.*# / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ setup: $(VENV)/.done system
 # What the lab needs of the machine: nft. Installed where apt and the rights for it are there, else named.
 system:
 	@bash bin/setup-system
+
+browser:  # Install the browser that the tests of the HTML report open
+	@bash bin/setup-system chromium
 
 $(VENV)/.done: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -68,7 +68,7 @@ def _annotations(result: RunResult) -> Iterator[Annotation]:
         if item.error:
             left = len(item.unmeasured)
             lines = [item.error, *([f"{count(left, 'cell')} not measured"] if left else [])]
-            yield Status.ERROR, f"{item.scenario.name}: not measured", lines, item.scenario.place
+            yield Status.ERROR, f"{item.scenario.name}: error", lines, item.scenario.place
 
 
 def _cells(item: ScenarioResult, result: RunResult) -> Iterator[Annotation]:
@@ -86,7 +86,7 @@ def _cells(item: ScenarioResult, result: RunResult) -> Iterator[Annotation]:
         if len(cells) == 1:
             told = dict(details(item.scenario, step_name, first, result.backend))
             lines += [f"{label}: {told[label]}" for label in _TOLD if label in told]
-        word = "not as expected" if status is Status.FAILED else "not measured"
+        word = "not as expected" if status is Status.FAILED else "error"
         yield status, f"{item.scenario.name}: {word}", lines, first.cell.place
 
 

@@ -2,57 +2,74 @@
 
 The page is made by a template that escapes everything. What a cell has to say beyond its symbol stands in a
 block of JSON, and the page's own script writes it as text when the cell is opened, so that ten thousand cells
-stay light and no text of a scenario or a cluster is ever read as markup.
+stay light and no text of a scenario or a cluster is ever read as markup. The page allows the browser to run
+exactly that script, by its digest.
 """
 
 from __future__ import annotations
 
+import base64
+import functools
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Final
 
-from harness.model.result import CellResult, RunResult, ScenarioResult, StepResult
-from harness.model.scenario import Cell
+from harness.model.result import RunResult, ScenarioResult, StepResult
 from harness.model.verdict import Status
-from harness.report import matrix, symbols
-from harness.report.failures import details, full_id, headline
-from harness.report.summary import IMPLIED_STEP
-from harness.report.text import count, duration
+from harness.report import symbols
+from harness.report.failures import NOT_ENFORCED, NOT_ENFORCED_WHY
+from harness.report.html_cells import Cells
+from harness.report.html_tables import tables
+from harness.report.summary import IMPLIED_STEP, ORDER, exceptions, tally, title, words, worst
+from harness.report.text import count, duration, moment
 from harness.source.render import printable
 
-_TEMPLATE = "report.html.j2"
-_ORDER = (Status.FAILED, Status.ERROR, Status.XFAILED, Status.SKIPPED, Status.PASSED)
-_WORDS = {
-    Status.FAILED: "failed",
-    Status.ERROR: "not measured",
-    Status.XFAILED: "known to deviate",
-    Status.SKIPPED: "skipped",
-    Status.PASSED: "passed",
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+SIGNS: Final = {
+    Status.FAILED: "✕",
+    Status.ERROR: "!",
+    Status.XFAILED: "~",
+    Status.SKIPPED: "–",
+    Status.PASSED: "✓",
 }
-
-
-@dataclass(slots=True)
-class _Field:
-    """One cell of a matrix as the template sees it."""
-
-    number: int
-    symbol: str
-    status: str
-    label: str
-
-
-@dataclass(slots=True)
-class _Table:
-    """The matrix of a step: bands of columns, rows of fields; None where nothing is probed."""
-
-    bands: list[tuple[str, int]] = field(default_factory=list)
-    columns: list[str] = field(default_factory=list)
-    rows: list[tuple[str, list[_Field | None]]] = field(default_factory=list)
 
 
 def to_html(result: RunResult) -> str:
     """The run as an HTML document."""
+    from markupsafe import Markup
+
+    cells = Cells(result)
+    ranks = {status: number for number, status in enumerate(ORDER)}
+    scenarios = sorted(result.scenarios, key=lambda item: ranks[item.status])
+    shown = [_scenario(item, cells) for item in scenarios]
+    style, script = _asset("report.css"), _asset("report.js")
+    page = _template().render(
+        title=title(result),
+        worst=str(worst(result)),
+        signs={str(status): sign for status, sign in SIGNS.items()},
+        counts=[(str(status), words(status, number), number) for status, number in tally(result)],
+        bar=list(_bar(result)),
+        facts=list(_facts(result)),
+        warnings=list(_warnings(result)),
+        scenarios=shown,
+        tags=sorted({tag for item in shown for tag in item["tags"]}),
+        legend=list(_legend(cells)),
+        # Files of this package, not of the run.
+        style=Markup(style),  # noqa: S704
+        script=Markup(script),  # noqa: S704
+        policy=f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'",
+        data=_data(cells.document()),
+    )
+    return page + "\n"
+
+
+@functools.cache
+def _template() -> Template:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -62,26 +79,28 @@ def to_html(result: RunResult) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    cells: list[dict[str, Any]] = []
-    scenarios = [_scenario(item, result, cells) for item in result.scenarios]
-    page = environment.get_template(_TEMPLATE).render(
-        title=_title(result),
-        counts=[(str(status), _WORDS[status], result.count(status)) for status in _ORDER],
-        facts=list(_facts(result)),
-        scenarios=scenarios,
-        tags=sorted({printable(tag) for item in result.scenarios for tag in item.scenario.tags}),
-        data=_data(cells),
-    )
-    return page + "\n"
+    return environment.get_template("report.html.j2")
 
 
-def _title(result: RunResult) -> str:
-    failed, errors = result.count(Status.FAILED), result.count(Status.ERROR)
-    if failed:
-        return f"{count(failed, 'cell')} not as expected"
-    if errors:
-        return f"{count(errors, 'cell')} could not be measured"
-    return "Everything as expected" if result.count(Status.PASSED) else "Nothing was measured"
+@functools.cache
+def _asset(name: str) -> str:
+    return (resources.files("harness.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _bar(result: RunResult) -> Iterator[tuple[str, float, float]]:
+    """Status, begin and width, in percent, of the bar that shows how the cells are shared out."""
+    found = tally(result)
+    whole = sum(number for _, number in found)
+    begin = 0.0
+    for status, number in found:
+        # One cell among ten thousand must not vanish.
+        share = max(0.6, 100 * number / whole)
+        yield str(status), round(begin, 3), round(share, 3)
+        begin += share
 
 
 def _facts(result: RunResult) -> Iterator[tuple[str, str]]:
@@ -91,38 +110,47 @@ def _facts(result: RunResult) -> Iterator[tuple[str, str]]:
         yield printable(name), printable(version)
     if backend.assumed:
         yield "assumed", printable(", ".join(sorted(backend.assumed)))
-    yield "started", printable(result.started)
+    yield "started", printable(moment(result.started))
     yield "took", duration(result.seconds)
     yield "netcheck", printable(result.version)
     if result.revision:
         yield "revision", printable(result.revision)
+    if result.run:
+        yield "run", printable(result.run)
+
+
+def _warnings(result: RunResult) -> Iterator[str]:
     if result.interrupted:
-        yield "interrupted", "not everything was measured"
+        yield "The run was interrupted: not everything was measured."
+    if not result.enforced:
+        yield f"{NOT_ENFORCED}: {NOT_ENFORCED_WHY}".capitalize()
+    for text in result.left_behind:
+        yield f"Left behind on the cluster: {printable(text)}"
 
 
-def _scenario(item: ScenarioResult, result: RunResult, cells: list[dict[str, Any]]) -> dict[str, Any]:
-    steps = []
+def _scenario(item: ScenarioResult, cells: Cells) -> dict[str, Any]:
     measured = {step.name: step for step in item.steps}
     several = len(item.scenario.steps) > 1 or any(step.name != IMPLIED_STEP for step in item.scenario.steps)
+    steps = []
     for step in item.scenario.steps:
         found = measured.get(step.name)
         steps.append(
             {
                 "name": printable(step.name) if several else "",
                 "settled": _settled(found) if found else "",
-                "table": _table(item, step.name, step.cells, found, result, cells),
+                "tables": tables(item, step, found, cells),
             }
         )
     return {
         "name": printable(item.scenario.name),
         "status": str(item.status),
-        "word": _WORDS[item.status],
+        "counts": [(str(status), f"{number} {words(status, number)}") for status, number in exceptions(item)],
         "place": printable(item.scenario.place.short),
         "about": printable(" ".join(item.scenario.description.split())),
         "tags": [printable(tag) for tag in item.scenario.tags],
-        "seconds": duration(item.seconds) if item.seconds else "",
+        "seconds": duration(item.seconds) if item.steps else "",
         "trouble": printable(item.error or item.skipped),
-        "total": count(len(item.cells) or len(item.scenario.cells), "cell"),
+        "total": count(len(item.cells) + len(item.unmeasured), "cell"),
         "open": item.status in (Status.FAILED, Status.ERROR),
         "steps": steps,
     }
@@ -131,97 +159,19 @@ def _scenario(item: ScenarioResult, result: RunResult, cells: list[dict[str, Any
 def _settled(step: StepResult) -> str:
     if not step.in_force_by:
         return ""
-    text = f"in force after {duration(step.in_force)} ({printable(step.in_force_by)})"
-    return f"{text}, {count(step.leaks, 'leak')} before that" if step.leaks else text
+    text = f"In force after {duration(step.in_force)} ({printable(step.in_force_by)})"
+    return f"{text}; {count(step.leaks, 'leak')} before that" if step.leaks else text
 
 
-def _table(
-    item: ScenarioResult,
-    step: str,
-    planned: tuple[Cell, ...],
-    found: StepResult | None,
-    result: RunResult,
-    cells: list[dict[str, Any]],
-) -> _Table:
-    """The matrix of a step; cells that were not measured stand in it as what became of their scenario."""
-    measured = list(found.cells) if found else []
-    seen = {cell.cell.id for cell in measured}
-    families = len({cell.probe.family for cell in planned}) > 1
-    fields: list[tuple[matrix.Field, _Field]] = []
-    for cell in measured:
-        shown = matrix.field(cell.cell.probe, cell.id, symbols.of_result(cell), both_families=families)
-        fields.append((shown, _measured(item, step, cell, result, shown, cells)))
-    for one in planned:
-        if one.id not in seen:
-            shown = matrix.field(one.probe, one.id, symbols.of_expectation(one), both_families=families)
-            fields.append((shown, _unmeasured(item, step, one, shown, cells)))
-    table = _Table()
-    columns: dict[tuple[str, str], int] = {}
-    bands: dict[str, int] = {}
-    for shown, _ in fields:
-        bands.setdefault(shown.band, len(bands))
-    for shown, _ in sorted(fields, key=lambda pair: bands[pair[0].band]):
-        columns.setdefault((shown.band, shown.column), len(columns))
-    for band, column in columns:
-        if table.bands and table.bands[-1][0] == band:
-            table.bands[-1] = (band, table.bands[-1][1] + 1)
-        else:
-            table.bands.append((band, 1))
-        table.columns.append(column)
-    rows: dict[str, list[_Field | None]] = {}
-    for shown, made in fields:
-        row = rows.setdefault(shown.row, [None] * len(columns))
-        row[columns[shown.band, shown.column]] = made
-    table.rows = list(rows.items())
-    return table
+def _legend(cells: Cells) -> Iterator[tuple[str, str]]:
+    for symbol, meaning in symbols.meanings(cells.legend):
+        yield ("•[X]" if symbol == "[]" else symbols.shown(symbol)), meaning
 
 
-def _measured(
-    item: ScenarioResult,
-    step: str,
-    cell: CellResult,
-    result: RunResult,
-    shown: matrix.Field,
-    cells: list[dict[str, Any]],
-) -> _Field:
-    rows = [[label, printable(text)] for label, text in details(item.scenario, step, cell, result.backend)]
-    if cell.observation is not None:
-        rows.append(["attempts", str(cell.observation.attempts)])
-        rows.append(["time", duration(cell.observation.seconds)])
-    cells.append(
-        {
-            "id": printable(full_id(item.scenario.name, step, cell.id)),
-            "status": str(cell.status),
-            "head": printable(headline(cell)) if cell.status is not Status.PASSED else "as expected",
-            "rows": rows,
-        }
-    )
-    verdict = str(cell.verdict) if cell.verdict is not None else _WORDS[cell.status]
-    label = f"{shown.row} to {shown.column}, {shown.band}: {verdict}, {_WORDS[cell.status]}"
-    return _Field(len(cells) - 1, shown.mark.text, str(cell.status), label)
-
-
-def _unmeasured(
-    item: ScenarioResult, step: str, cell: Cell, shown: matrix.Field, cells: list[dict[str, Any]]
-) -> _Field:
-    status = Status.SKIPPED if item.skipped else Status.ERROR
-    cells.append(
-        {
-            "id": printable(full_id(item.scenario.name, step, cell.id)),
-            "status": str(status),
-            "head": printable(item.skipped or item.error or "not measured"),
-            "rows": [["expected", str(cell.expectation.default)], ["place", printable(str(cell.place))]],
-        }
-    )
-    label = f"{shown.row} to {shown.column}, {shown.band}: {_WORDS[status]}"
-    mark = symbols.NOT_MEASURED if status is Status.SKIPPED else symbols.ERROR
-    return _Field(len(cells) - 1, mark, str(status), label)
-
-
-def _data(cells: list[dict[str, Any]]) -> Any:
+def _data(document: Mapping[str, Any]) -> Any:
     """JSON that can stand inside of a script element: no `<` that could end it."""
     from markupsafe import Markup
 
-    text = json.dumps(cells, ensure_ascii=True, separators=(",", ":"))
+    text = json.dumps(document, ensure_ascii=True, separators=(",", ":"))
     escapes: Mapping[int, str] = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
     return Markup(text.translate(escapes))  # noqa: S704 - JSON whose markup characters are escaped above

@@ -117,7 +117,7 @@ def _refuse(constant: str) -> None:
 
 def through(result: RunResult) -> RunResult:
     """The run as its document tells it: what all other reports are made from, now or later."""
-    return from_json(json.loads(to_text(result)))
+    return from_json(json.loads(json.dumps(to_json(result))))
 
 
 def portable(result: RunResult) -> RunResult:

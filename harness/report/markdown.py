@@ -10,9 +10,9 @@ from harness.model.verdict import Status
 from harness.report.failures import Group, details, grouped, headline, more
 from harness.report.markup import block, code, html_code
 from harness.report.quotes import Quote, quotes
-from harness.report.summary import IMPLIED_STEP, tally, title
+from harness.report.summary import IMPLIED_STEP, exceptions, tally, title, words, worst
 from harness.report.terminal import step_matrix
-from harness.report.text import count, duration, plain
+from harness.report.text import count, duration, moment, plain
 
 LIMIT: Final = 60_000
 """Characters; a comment on GitHub may have 65,536, and a job's summary 1 MiB."""
@@ -52,9 +52,10 @@ def to_markdown(result: RunResult) -> str:
 
 
 def _head(result: RunResult) -> Iterator[str]:
-    yield f"### {_SIGNS[_worst(result)]} {title(result)}"
+    yield f"### {_SIGNS[worst(result)]} {title(result)}"
     yield ""
-    counts = ", ".join(f"**{number} {word}**" for _, word, number in tally(result)) or "no cell was measured"
+    counts = ", ".join(f"**{number} {words(status, number)}**" for status, number in tally(result))
+    counts = counts or "no cell was measured"
     backend = result.backend
     versions = ", ".join(code(f"{name} {version}") for name, version in backend.versions.items() if version)
     where = f"{code(backend.spec)} ({versions})" if versions else code(backend.spec)
@@ -69,13 +70,6 @@ def _head(result: RunResult) -> Iterator[str]:
         yield f"<br>left behind: {code(text)}"
 
 
-def _worst(result: RunResult) -> Status:
-    for status in (Status.FAILED, Status.ERROR):
-        if result.count(status):
-            return status
-    return Status.PASSED if result.count(Status.PASSED) else Status.SKIPPED
-
-
 def _scenario(item: ScenarioResult, result: RunResult) -> Iterator[str]:
     yield from _brief(item)
     for step in item.steps:
@@ -85,22 +79,13 @@ def _scenario(item: ScenarioResult, result: RunResult) -> Iterator[str]:
 
 def _brief(item: ScenarioResult) -> Iterator[str]:
     total = len(item.cells) + len(item.unmeasured)
-    wrong = ", ".join(
-        f"{number} {word}"
-        for status, word in ((Status.FAILED, "failed"), (Status.ERROR, "not measured"))
-        if (number := _number(item, status))
-    )
+    wrong = ", ".join(f"{number} {words(status, number)}" for status, number in exceptions(item))
     yield ""
     yield f"#### {_SIGNS[item.status]} {code(item.scenario.name)}"
     yield ""
     yield f"{wrong} of {count(total, 'cell')} · {code(item.scenario.place.short)}"
     if item.error:
         yield f"<br>{code(item.error)}"
-
-
-def _number(item: ScenarioResult, status: Status) -> int:
-    left = len(item.unmeasured) if status is Status.ERROR else 0
-    return left + sum(cell.status is status for cell in item.cells)
 
 
 def _step(item: ScenarioResult, step: StepResult, result: RunResult) -> Iterator[str]:
@@ -185,7 +170,7 @@ def _tail(result: RunResult) -> Iterator[str]:
                 for item in fine
             ],
         )
-    words = [f"netcheck {result.version}", f"run {result.run}" if result.run else "", result.started]
+    words = [f"netcheck {result.version}", f"run {result.run}" if result.run else "", moment(result.started)]
     words.append(f"scenarios at {result.revision}" if result.revision else "")
     yield ""
     yield f"<sub>{' · '.join(code(word) for word in words if word)}</sub>"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from harness.model.result import RunResult
+from harness.model.result import RunResult, ScenarioResult
 from harness.model.verdict import Status
 from harness.report.text import count
 
@@ -14,13 +14,12 @@ IMPLIED_STEP: Final = "expect"
 ORDER: Final = (Status.FAILED, Status.ERROR, Status.XFAILED, Status.SKIPPED, Status.PASSED)
 """What is wrong first."""
 
-WORDS: Final = {
-    Status.FAILED: "failed",
-    Status.ERROR: "not measured",
-    Status.XFAILED: "known to deviate",
-    Status.SKIPPED: "skipped",
-    Status.PASSED: "passed",
-}
+
+def words(status: Status, number: int = 1) -> str:
+    """How a report speaks of cells with a status, after their number."""
+    if status is Status.ERROR:
+        return "error" if number == 1 else "errors"
+    return "known to deviate" if status is Status.XFAILED else str(status)
 
 
 def title(result: RunResult) -> str:
@@ -33,7 +32,30 @@ def title(result: RunResult) -> str:
     return "Everything as expected" if result.count(Status.PASSED) else "Nothing was measured"
 
 
-def tally(result: RunResult) -> list[tuple[Status, str, int]]:
-    """The figures that are not 0, each with its status and word."""
-    found = [(status, WORDS[status], result.count(status)) for status in ORDER]
-    return [item for item in found if item[2]]
+def worst(result: RunResult) -> Status:
+    """What a reader should be told first; nothing measured is `skipped`."""
+    for status in (Status.FAILED, Status.ERROR):
+        if result.count(status):
+            return status
+    return Status.PASSED if result.count(Status.PASSED) else Status.SKIPPED
+
+
+def tally(result: RunResult) -> list[tuple[Status, int]]:
+    """The figures that are not 0, what is wrong first."""
+    found = [(status, result.count(status)) for status in ORDER]
+    return [item for item in found if item[1]]
+
+
+def status_of_unmeasured(item: ScenarioResult) -> Status:
+    """What a planned cell without a result counts as; see `RunResult.count`."""
+    return Status.SKIPPED if item.skipped and not item.error else Status.ERROR
+
+
+def exceptions(item: ScenarioResult) -> list[tuple[Status, int]]:
+    """The cells of a scenario that are not simply as expected, by status."""
+    left = status_of_unmeasured(item)
+    found = []
+    for status in ORDER[:-1]:
+        number = sum(cell.status is status for cell in item.cells)
+        found.append((status, number + (len(item.unmeasured) if status is left else 0)))
+    return [each for each in found if each[1]]

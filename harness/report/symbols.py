@@ -42,7 +42,7 @@ _MEANING: Final = {
     "+": "as expected",
     "#": "not as expected",
     "!": "error",
-    "s": "not measured",
+    "s": "skipped",
     "-": "not probed",
     "u": "undefined by the specification",
     "[]": "observed[expected]",
@@ -109,10 +109,17 @@ def of_prediction(predicted: str, expected: str, *, right: bool) -> Mark:
     return Mark(f"{symbol}[{wanted}]", "bad", (symbol, wanted, "<>"))
 
 
+def shown(text: str) -> str:
+    """A mark where there is room for a better dot."""
+    return text.replace(".", "•")
+
+
+def meanings(keys: set[str]) -> list[tuple[str, str]]:
+    """The symbols in use with what they mean, always in the same order."""
+    return [(key, meaning) for key, meaning in _MEANING.items() if key in keys]
+
+
 def legend(keys: set[str]) -> str:
     """One line that explains the symbols in use, always in the same order."""
-    parts = []
-    for key, meaning in _MEANING.items():
-        if key in keys:
-            parts.append(meaning if key in ("[]", "<>") else f"{key} {meaning}")
-    return "   ".join(parts)
+    pairs = meanings(keys)
+    return "   ".join(meaning if key in ("[]", "<>") else f"{key} {meaning}" for key, meaning in pairs)

@@ -21,7 +21,7 @@ from harness.report.failures import (
     headline,
     more,
 )
-from harness.report.summary import IMPLIED_STEP
+from harness.report.summary import IMPLIED_STEP, words
 from harness.report.text import EMPTY, Line, Span, count, duration, indent, line, pad, shorten, width
 
 _WORDS: Final = {
@@ -29,6 +29,13 @@ _WORDS: Final = {
     Status.FAILED: ("FAIL ", "bad"),
     Status.ERROR: ("ERROR", "error"),
     Status.SKIPPED: ("SKIP ", "skip"),
+}
+_STYLES: Final = {
+    Status.FAILED: "bad",
+    Status.ERROR: "error",
+    Status.XFAILED: "known",
+    Status.SKIPPED: "skip",
+    Status.PASSED: "good",
 }
 _NAME_LIMIT: Final = 40
 _LISTED: Final = 5
@@ -140,12 +147,7 @@ def _tally(cells: Sequence[CellResult], statuses: Sequence[Status]) -> list[str 
 
 
 def _number(number: int, status: Status) -> Span:
-    if status is Status.ERROR:
-        return count(number, "error"), "error"
-    if status is Status.XFAILED:
-        return f"{number} known to deviate", "known"
-    style = {Status.FAILED: "bad", Status.SKIPPED: "skip", Status.PASSED: "good"}[status]
-    return f"{number} {status}", style
+    return f"{number} {words(status, number)}", _STYLES[status]
 
 
 def _step_line(step: StepResult) -> Line:

@@ -6,6 +6,7 @@ coloured output are two printers of the same lines, so they never differ by a ch
 
 from __future__ import annotations
 
+import datetime
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -88,3 +89,14 @@ def duration(seconds: float) -> str:
         return f"{seconds:.2f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s"
+
+
+def moment(text: str) -> str:
+    """An ISO 8601 time as people read it: `2026-03-01 12:00:00 UTC`; what is none stays as it is."""
+    try:
+        found = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    if found.tzinfo is None:
+        return text
+    return f"{found.astimezone(datetime.UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -202,11 +202,11 @@ def figures_of(files: Callable[[str], str]) -> dict[str, dict[str, int]]:
         "all": sum(suite.tests for suite in suites),
     }
     page = dict(re.findall(r'data-status="(\w+)"[^>]*>.*?<b>(\d+)</b>', files("html"), re.S))
-    words = {"failed": "failed", "not measured": "error", "known to deviate": "xfailed"}
+    words = {"failed": "failed", "error": "error", "errors": "error", "known to deviate": "xfailed"}
     words |= {"skipped": "skipped", "passed": "passed"}
     summary = re.findall(r"\*\*(\d+) ([a-z ]+)\*\*", files("md"))
     spoken = re.findall(r"(\d+) (failed|errors?|known to deviate|skipped|passed)\b", files("terminal"))
-    terminal = {words.get(word, "error"): int(number) for number, word in spoken}
+    terminal = {words[word]: int(number) for number, word in spoken}
     return {
         "json": {name: number for name, number in document["counts"].items() if number},
         "html": {name: int(number) for name, number in page.items() if number != "0"},
