@@ -296,6 +296,7 @@ def clean_up_kind(spec: str, run: str, everything: bool) -> Cleaned:
                 here.removed.extend(clean_outside(api, run, [name for name, _ in here.spared]))
                 done.removed.extend(f"{line} in kind cluster {found.name}" for line in here.removed)
                 done.spared.extend(here.spared)
+                done.unseen.extend(here.unseen)
     except ClusterError as trouble:
         raise CliError(str(trouble), trouble.advice, ExitCode.INCONCLUSIVE) from trouble
     return done

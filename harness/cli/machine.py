@@ -48,14 +48,14 @@ def cleanup(cluster: str, run: str, everything: bool) -> int:
     On a Kubernetes cluster that is whatever carries the label netcheck.dev/run. Runs that are still alive are
     left alone: those whose process lives on this machine, and those of other machines that made something
     within the last hour. With kind: kind clusters that killed runs left, half-made or whole, and what is left
-    in netcheck's others.
+    in netcheck's others. Exit code 6 when a part of the API server did not answer, so that more may be left.
     """
     from harness.cli.kinds import is_kind
     from harness.report.text import count
     from harness.source.render import printable
 
     if cluster.startswith("lab"):
-        removed, things = _clean_up_labs(cluster), "world"
+        removed, things, unseen = _clean_up_labs(cluster), "world", []
     else:
         if is_kind(cluster):
             from harness.cli.kinds import clean_up_kind
@@ -66,11 +66,16 @@ def cleanup(cluster: str, run: str, everything: bool) -> int:
         for name, why in done.spared:
             name = printable(name)
             click.echo(f"left alone: run {name}: {why}; `--run {name}` removes it", err=True)
-        removed, things = done.removed, "object"
+        removed, things, unseen = done.removed, "object", done.unseen
     for name in removed:
         click.echo(f"removed {printable(name)}")
-    click.echo(count(len(removed), things) + " removed" if removed else "nothing to remove")
-    return ExitCode.OK
+    for why in unseen:
+        click.echo(f"warning: could not look at {printable(why)}", err=True)
+    if unseen and not removed:
+        click.echo("nothing found to remove, but not everything could be looked at")
+    else:
+        click.echo(count(len(removed), things) + " removed" if removed else "nothing to remove")
+    return ExitCode.INCONCLUSIVE if unseen else ExitCode.OK
 
 
 def _clean_up_labs(cluster: str) -> list[str]:

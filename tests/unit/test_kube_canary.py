@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -13,11 +13,12 @@ import pytest
 from harness.clusters.kube import canary as module
 from harness.clusters.kube.api import Api, Resource
 from harness.clusters.kube.canary import LABEL, NOTHING_ENFORCED, POD_PORT, PORT, Canary, Turn
-from harness.clusters.kube.cni import Cni
+from harness.clusters.kube.cni import Cni, CutManifest, Kind
 from harness.clusters.kube.enforcement import Enforcement
 from harness.clusters.kube.fleet import Fleet
 from harness.clusters.kube.objects import Objects
 from harness.engine.cluster import ClusterError
+from harness.model.rules import Direction
 from harness.model.topology import Namespace, Pod
 
 
@@ -35,6 +36,7 @@ class Network:
         self.busy = False
         self.broken: dict[str, str] = {}
         self.refuse = False
+        self.away = False
         self.looked = threading.Semaphore(0)
         self.pods: list[str] = []
 
@@ -53,14 +55,20 @@ class Network:
             self.work()
 
     def delete(self, path: str) -> None:
+        if self.away:
+            raise ClusterError("the API server is away")
         self.policies.pop(path.rsplit("/", 1)[1], None)
         if self.at_once:
             self.work()
 
     def resource(self, api_version: str, kind: str) -> Resource:
-        return Resource("/apis/networking.k8s.io/v1", "networkpolicies", namespaced=True)
+        return Resource(f"/apis/{api_version}", f"{kind.lower()}s", namespaced=kind == "NetworkPolicy")
 
     # the objects
+
+    def remove_everything(self, *, empty: bool) -> None: ...
+
+    def close(self) -> None: ...
 
     def add_namespace(self, item: Namespace) -> None: ...
 
@@ -110,8 +118,13 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
     return Network()
 
 
-def canary(network: Network, *, nodes: tuple[str, ...] = ("one", "two")) -> Canary:
-    cni = cast("Cni", SimpleNamespace(enforces=False, cuts={}))
+def canary(
+    network: Network,
+    *,
+    nodes: tuple[str, ...] = ("one", "two"),
+    cuts: Mapping[Kind, CutManifest] | None = None,
+) -> Canary:
+    cni = cast("Cni", SimpleNamespace(enforces=False, cuts=cuts or {}))
     made = Canary(
         cast("Api", network),
         cast("Objects", network),
@@ -121,7 +134,7 @@ def canary(network: Network, *, nodes: tuple[str, ...] = ("one", "two")) -> Cana
         cni,
         Enforcement(),
     )
-    made.stand(nodes, ())
+    made.stand(nodes, cuts or ())
     return made
 
 
@@ -280,3 +293,20 @@ def test_half_a_turn_proves_nothing(network: Network) -> None:
     with pytest.raises(ClusterError, match="too many requests"):
         made.turn()
     assert made.broken
+
+
+def test_what_a_failed_turn_did_not_remove_goes_at_the_end(network: Network) -> None:
+    """Policies of the whole cluster do not go with the canaries' namespace."""
+
+    def wide(namespace: str, name: str, role: str, direction: Direction) -> dict[str, Any]:
+        return {"apiVersion": "x/v1", "kind": "Wide", "metadata": {"name": f"{namespace}-{name}"}, "spec": {}}
+
+    made = canary(network, cuts={("x/v1", "Wide"): wide})
+    made._turn()
+    made._seen = made._last.number
+    network.away = True
+    with pytest.raises(ClusterError, match="away"):
+        made._turn()
+    network.away = False
+    made.close()
+    assert not [name for name in network.policies if name.startswith("canaries-")]

@@ -31,13 +31,26 @@ class Server:
     def __init__(self, namespaces: list[Json], pods: dict[str, list[Json]], wide: list[Json]) -> None:
         self.namespaces, self.pods, self.wide = namespaces, pods, wide
         self.deleted: list[str] = []
+        self.groups = [{"name": "example.com", "preferredVersion": {"groupVersion": "example.com/v1"}}]
+        self.kinds: dict[str, list[tuple[str, str, bool]]] = {}
+        self.objects: dict[str, list[Json]] = {}
+        self.down: set[str] = set()
+
+    def serve(self, group: str, **versions: list[tuple[str, str, bool]]) -> None:
+        """Serve another group, the first version preferred: (plural, kind, namespaced) of each version."""
+        names = [f"{group}/{version}" for version in versions]
+        listed = [{"groupVersion": name} for name in names]
+        self.groups.append({"name": group, "preferredVersion": listed[0], "versions": listed})
+        self.kinds.update(zip(names, versions.values(), strict=True))
 
     def now(self) -> datetime.datetime:
         return NOW
 
     def get(self, path: str, **query: str) -> Json:
         if path == "/apis":
-            return {"groups": [{"preferredVersion": {"groupVersion": "example.com/v1"}}]}
+            return {"groups": self.groups}
+        if path in self.objects:
+            return {"items": self.objects[path]}
         if path == "/api/v1/namespaces":
             return {"items": self.namespaces, "metadata": {"resourceVersion": "1"}}
         if path.endswith("/pods"):
@@ -48,11 +61,16 @@ class Server:
 
     def reach(self, path: str = "/version") -> Json:
         verbs = ["list", "delete"]
-        kinds = [
-            ("widepolicies", "WidePolicy", False),
-            ("secretive", "Secretive", False),
-            ("small", "Small", True),
-        ]
+        if path in self.down:
+            raise ApiError("the cluster says: service unavailable", 503)
+        kinds = self.kinds.get(
+            path.removeprefix("/apis/"),
+            [
+                ("widepolicies", "WidePolicy", False),
+                ("secretive", "Secretive", False),
+                ("small", "Small", True),
+            ],
+        )
         return {
             "resources": [
                 {"name": name, "kind": kind, "namespaced": namespaced, "verbs": verbs}
@@ -112,3 +130,47 @@ def test_a_run_of_another_machine_is_over_when_it_made_nothing_for_long(
     assert [why for _, why in done.spared] == (
         [] if gone else ["it may run on another machine; it last made something 5 min ago"]
     )
+
+
+ADMIN = "policy.networking.k8s.io"
+
+
+def test_a_kind_that_only_an_older_version_of_its_group_has_is_found() -> None:
+    """Both sets of the network policy API are installed, and the newer one is preferred."""
+    server = Server([], {}, [])
+    new, old = ("clusternetworkpolicies", "New", False), ("adminnetworkpolicies", "Old", False)
+    server.serve(ADMIN, v1alpha2=[new], v1alpha1=[new, old])
+    server.objects = {
+        f"/apis/{ADMIN}/v1alpha1/adminnetworkpolicies": [_object("a", "r1", 300)],
+        f"/apis/{ADMIN}/v1alpha2/clusternetworkpolicies": [_object("c", "r1", 300)],
+        f"/apis/{ADMIN}/v1alpha1/clusternetworkpolicies": [_object("c", "r1", 300)],
+    }
+    assert _clean(server).removed == ["New c of run r1", "Old a of run r1"]
+    assert server.deleted == [
+        f"/apis/{ADMIN}/v1alpha2/clusternetworkpolicies/c",
+        f"/apis/{ADMIN}/v1alpha1/adminnetworkpolicies/a",
+    ]
+
+
+def test_a_policy_in_a_namespace_that_is_not_of_the_run_is_found() -> None:
+    server = Server([_object("shop", "r1", 300)], {}, [])
+    server.serve("networking.k8s.io", v1=[("networkpolicies", "NetworkPolicy", True)])
+    found = [_object(name, "r1", 300) for name in ("theirs", "own")]
+    for item, namespace in zip(found, ("default", "shop"), strict=True):
+        item["metadata"]["namespace"] = namespace
+    server.objects["/apis/networking.k8s.io/v1/networkpolicies"] = found
+    assert _clean(server).removed == [
+        "NetworkPolicy default/theirs of run r1",
+        "namespace shop of run r1",
+    ]
+    assert server.deleted[0] == "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies/theirs"
+
+
+def test_groups_of_policies_that_the_server_cannot_tell_of_are_said() -> None:
+    server = Server([], {}, [])
+    server.serve("projectcalico.org", v3=[])
+    server.serve("metrics.k8s.io", v1beta1=[])
+    server.down = {"/apis/projectcalico.org/v3", "/apis/metrics.k8s.io/v1beta1"}
+    done = _clean(server)
+    assert done.unseen == ["projectcalico.org/v3: the cluster says: service unavailable"]
+    assert done.removed == []

@@ -299,11 +299,10 @@ class Canary:
             self._objects.remove_everything(empty=False)
 
     def _remove_unowned(self) -> None:
-        """Delete what does not go away with the namespace."""
-        if self._cut:
-            for manifest in self._manifests():
-                if not manifest["metadata"].get("namespace"):
-                    self._remove(manifest)
+        """Delete what does not go away with the namespace; also what the last turn should have removed."""
+        for manifest in self._manifests() if self._begun else ():
+            if not manifest["metadata"].get("namespace"):
+                self._remove(manifest)
 
     def _remove(self, manifest: Mapping[str, Any]) -> None:
         resource = self._api.resource(manifest["apiVersion"], manifest["kind"])

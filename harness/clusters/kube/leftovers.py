@@ -17,6 +17,19 @@ OLD = datetime.timedelta(hours=1)
 scenario makes some, so a run that lives makes them all the time."""
 
 
+POLICY_GROUPS = frozenset(
+    {
+        "networking.k8s.io",
+        "policy.networking.k8s.io",
+        "cilium.io",
+        "projectcalico.org",
+        "crd.projectcalico.org",
+    }
+)
+"""API groups of the kinds that scenarios have. Their objects stand in namespaces of the run's own and go with
+these; one elsewhere is found all the same."""
+
+_AWAY = frozenset({0, 500, 502, 503, 504})
 _LONG_AGO = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 
 
@@ -27,7 +40,7 @@ class Leftovers:
     Attributes:
         run: Its id.
         namespaces: Names of its namespaces.
-        others: Paths of objects that belong to no namespace, with what to call them.
+        others: Paths of objects outside its namespaces, with what to call them.
         alive: Whether its process lives; None when nobody here can say.
         youngest: When it made its last object.
     """
@@ -46,10 +59,12 @@ class Cleaned:
     Attributes:
         removed: What is gone, one line each.
         spared: Run and reason, for runs that may still be alive.
+        unseen: API groups that the server could not tell of, with its words: there may be more.
     """
 
     removed: list[str]
     spared: list[tuple[str, str]]
+    unseen: list[str] = field(default_factory=list)
 
 
 def cleanup(api: Api, *, run: str = "", everything: bool = False) -> Cleaned:
@@ -68,7 +83,8 @@ def cleanup(api: Api, *, run: str = "", everything: bool = False) -> Cleaned:
     now = api.now()
     going: list[str] = []
     trouble: ApiError | None = None
-    for found in sorted(find(api).values(), key=lambda item: item.run):
+    unseen: list[str] = []
+    for found in sorted(find(api, unseen).values(), key=lambda item: item.run):
         if run and found.run != run:
             continue
         if found.alive is None:
@@ -91,11 +107,16 @@ def cleanup(api: Api, *, run: str = "", everything: bool = False) -> Cleaned:
     _await_gone(api, going)
     if trouble is not None:
         raise trouble
-    return Cleaned(removed, spared)
+    return Cleaned(removed, spared, unseen)
 
 
-def find(api: Api) -> dict[str, Leftovers]:
-    """Everything that carries the label, by run."""
+def find(api: Api, unseen: list[str]) -> dict[str, Leftovers]:
+    """Everything that carries the label, by run.
+
+    Args:
+        api: The cluster.
+        unseen: Gets the API groups that the server could not tell of.
+    """
     found: dict[str, Leftovers] = {}
     for item in api.get("/api/v1/namespaces", labelSelector=RUN_LABEL)["items"]:
         metadata = item["metadata"]
@@ -104,36 +125,54 @@ def find(api: Api) -> dict[str, Leftovers]:
         lives = owners.alive((metadata.get("annotations") or {}).get(owners.OWNER, ""))
         mine.alive = lives if mine.alive is None else mine.alive or lives
         mine.youngest = max(mine.youngest, _created(metadata["creationTimestamp"]))
-    for path, kind in _cluster_wide(api):
+    own = {name for item in found.values() for name in item.namespaces}
+    for path, kind, namespaced in _collections(api, unseen):
         try:
             listed = api.get(path, labelSelector=RUN_LABEL)
         except ApiError as trouble:
             # What may not be listed was not made by a run of this account either.
             if trouble.status in (403, 404, 405):
                 continue
+            if trouble.status in _AWAY:
+                unseen.append(f"{path}: {trouble}")
+                continue
             raise
+        base, _, plural = path.rpartition("/")
         for item in listed.get("items", ()):
             metadata = item["metadata"]
+            namespace = metadata.get("namespace", "") if namespaced else ""
+            if namespace in own:
+                continue  # it goes with its namespace
             run = metadata["labels"][RUN_LABEL]
             mine = found.setdefault(run, Leftovers(run))
-            mine.others[f"{path}/{metadata['name']}"] = f"{kind} {metadata['name']}"
+            where, title = (f"/namespaces/{namespace}", f"{namespace}/") if namespace else ("", "")
+            mine.others[f"{base}{where}/{plural}/{metadata['name']}"] = f"{kind} {title}{metadata['name']}"
             mine.youngest = max(mine.youngest, _created(metadata["creationTimestamp"]))
     return found
 
 
-def _cluster_wide(api: Api) -> Iterator[tuple[str, str]]:
-    """Collections outside namespaces that objects can be deleted from, and their kind."""
+def _collections(api: Api, unseen: list[str]) -> Iterator[tuple[str, str, bool]]:
+    """Collections outside namespaces, and policies in any: path, kind, whether it is namespaced."""
     for group in api.get("/apis").get("groups", ()):
-        base = f"/apis/{group['preferredVersion']['groupVersion']}"
-        try:
-            listed = api.reach(base)
-        except ApiError:
-            # An extension server that is down: it can neither list nor delete.
-            continue
-        for resource in listed.get("resources", ()):
-            verbs = resource.get("verbs", ())
-            if not resource["namespaced"] and "/" not in resource["name"] and {"list", "delete"} <= {*verbs}:
-                yield f"{base}/{resource['name']}", resource["kind"]
+        first = group["preferredVersion"]["groupVersion"]
+        versions = [first, *(item["groupVersion"] for item in group.get("versions", ()))]
+        told: set[str] = set()
+        # Kinds come and go between versions: AdminNetworkPolicy is in none but v1alpha1 of its group.
+        for version in dict.fromkeys(versions):
+            try:
+                listed = api.reach(f"/apis/{version}")
+            except ApiError as trouble:
+                # An extension server that is down: it can neither list nor delete.
+                if group["name"] in POLICY_GROUPS:
+                    unseen.append(f"{version}: {trouble}")
+                continue
+            for resource in listed.get("resources", ()):
+                name, verbs = resource["name"], resource.get("verbs", ())
+                wanted = not resource["namespaced"] or group["name"] in POLICY_GROUPS
+                if not wanted or name in told or "/" in name or not {"list", "delete"} <= {*verbs}:
+                    continue
+                told.add(name)
+                yield f"/apis/{version}/{name}", resource["kind"], bool(resource["namespaced"])
 
 
 def _why_spared(found: Leftovers, now: datetime.datetime) -> str:
