@@ -273,6 +273,9 @@ class Resolver:
         raise UnresolvedError(f"no service offers {target}")
 
     def _resolver(self, probe: Probe) -> str:
+        if probe.target.kind is TargetKind.HOST and self._addressing.dns:
+            # Applications ask whom they can for addresses of either family.
+            return pick(self._addressing.dns, probe.family) or self._addressing.dns[0]
         return _need(pick(self._addressing.dns, probe.family), "the cluster's DNS", probe.family)
 
     def _dns_proof(self, probe: Probe) -> tuple[Proof, ...]:

@@ -23,6 +23,7 @@ from harness.engine.scenario_run import ScenarioRun
 from harness.model.result import RunResult, ScenarioResult
 from harness.model.scenario import Scenario
 from harness.model.verdict import Status
+from harness.oracle import in_family
 
 _LOOK = 0.1
 """Seconds between two looks whether the user wants to stop; decides no verdict."""
@@ -52,6 +53,7 @@ def run(
     Returns:
         The result, in the order of `scenarios`; what was not begun is missing from it.
     """
+    scenarios = tuple(in_family(scenario, cluster.backend.family) for scenario in scenarios)
     stop = stop or threading.Event()
     enough = threading.Event()
     lock = threading.Lock()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from harness.model.outcome import Observation
 from harness.model.prediction import Finding, Predicted
 from harness.model.scenario import Cell, Scenario
+from harness.model.topology import Family
 from harness.model.verdict import Expected, Status, Verdict
 from harness.source import Place
 
@@ -27,6 +28,7 @@ class Backend:
         lacks: What would give it a feature that it has not, by feature; not of every feature is it known.
         assumed: Those of the features that the user says it has, though none were found.
         options: Words of the command line that another run needs to meet the same cluster.
+        family: The cluster's primary IP family, in which scenarios are probed that name none.
     """
 
     spec: str
@@ -36,6 +38,7 @@ class Backend:
     assumed: frozenset[str] = frozenset()
     lacks: Mapping[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()
+    family: Family = Family.IPV4
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,11 +73,13 @@ class Expectation:
         default: For every backend that `backends` does not name.
         backends: By CNI name or personality (`cilium`, `calico`, `lab`, …).
         known: Strict expected failures, never for the lab.
+        written: What stood here before the oracle filled in its prediction; None where it had no part in it.
     """
 
     default: Expected
     backends: Mapping[str, Expected] = field(default_factory=dict)
     known: tuple[Known, ...] = ()
+    written: Expectation | None = field(default=None, compare=False, repr=False)
 
     def on(self, names: tuple[str, ...]) -> Expected:
         """The expectation on a backend that goes by `names`, the most particular first."""

@@ -2,7 +2,7 @@
 
 from harness.oracle.flips import flips
 from harness.oracle.predict import Prediction, predict
-from harness.oracle.resolve import resolve
+from harness.oracle.resolve import in_family, resolve
 from harness.oracle.trace import trace
 
-__all__ = ["Prediction", "flips", "predict", "resolve", "trace"]
+__all__ = ["Prediction", "flips", "in_family", "predict", "resolve", "trace"]

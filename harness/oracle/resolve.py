@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from harness.model.prediction import Answer
 from harness.model.scenario import Cell, Scenario, Step
+from harness.model.topology import Family
 from harness.model.verdict import Expected
 from harness.oracle.predict import predict
 
@@ -22,13 +24,17 @@ def resolve(scenario: Scenario) -> Scenario:
 
 
 def _step(step: Step) -> Step:
-    cells = tuple(_cell(cell, step) for cell in step.cells)
+    return _each(step, lambda cell: _cell(cell, step))
+
+
+def _each(step: Step, change: Callable[[Cell], Cell]) -> Step:
+    cells = tuple(change(cell) for cell in step.cells)
     transition = step.transition
     if transition:
         transition = replace(
             transition,
-            steady=tuple(_cell(cell, step) for cell in transition.steady),
-            cut=tuple(_cell(cell, step) for cell in transition.cut),
+            steady=tuple(change(cell) for cell in transition.steady),
+            cut=tuple(change(cell) for cell in transition.cut),
         )
     return replace(step, cells=cells, transition=transition)
 
@@ -44,5 +50,23 @@ def _cell(cell: Cell, step: Step) -> Cell:
 
     backends = {name: filled(expected) for name, expected in expectation.backends.items()}
     return replace(
-        cell, expectation=replace(expectation, default=filled(expectation.default), backends=backends)
+        cell,
+        expectation=replace(
+            expectation, default=filled(expectation.default), backends=backends, written=expectation
+        ),
     )
+
+
+def in_family(scenario: Scenario, family: Family) -> Scenario:
+    """The scenario as it is probed where `family` is the primary one; unchanged when it names its families.
+
+    What the oracle has filled in it fills in anew, since policies may name addresses.
+    """
+    if scenario.families or family is Family.IPV4:  # which cells have unless somebody says otherwise
+        return scenario
+
+    def moved(cell: Cell) -> Cell:
+        probe = replace(cell.probe, family=family)
+        return replace(cell, probe=probe, expectation=cell.expectation.written or cell.expectation)
+
+    return resolve(replace(scenario, steps=tuple(_each(step, moved) for step in scenario.steps)))

@@ -122,7 +122,7 @@ def through(result: RunResult) -> RunResult:
 
 def portable(result: RunResult) -> RunResult:
     """The run without what JSON leaves out: what `from_json` makes of what `to_json` wrote."""
-    backend = replace(result.backend, lacks={})
+    backend = replace(result.backend, lacks={}, family=Family.IPV4)
     scenarios = tuple(_portable_scenario(item, result.backend) for item in result.scenarios)
     return replace(result, backend=backend, scenarios=scenarios, excerpts=excerpts.of(result))
 

@@ -71,6 +71,7 @@ def test_services_of_every_type() -> None:
         kind: manifests.service(Service("shop", "web", {"app": "web"}, (port,), kind), "r1")["spec"]
         for kind in ServiceType
     }
+    assert {spec["ipFamilyPolicy"] for spec in made.values()} == {"PreferDualStack"}
     assert made[ServiceType.HEADLESS]["clusterIP"] == "None"
     assert made[ServiceType.NODE_PORT]["type"] == "NodePort"
     assert made[ServiceType.CLUSTER_IP]["ports"][0]["targetPort"] == "http"

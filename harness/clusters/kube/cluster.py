@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from harness.clusters.kube import nodes, trespass
+from harness.clusters.kube import families, nodes, trespass
 from harness.clusters.kube.addresses import Addresses
 from harness.clusters.kube.api import Api, ApiError
 from harness.clusters.kube.bundle import Agent
@@ -30,7 +30,7 @@ from harness.engine.cluster import Claims, ClusterError, UnsupportedError
 from harness.engine.plan import needs
 from harness.model.result import Backend
 from harness.model.scenario import Scenario
-from harness.model.topology import DEFAULT_NODES
+from harness.model.topology import DEFAULT_NODES, Family
 
 FEATURES = frozenset({"dns", "nodeport", "headless", "host-network", "icmp", "node-probes"})
 """What every cluster has. Externals need routes on the nodes and names in the cluster's DNS: where nothing
@@ -97,9 +97,11 @@ class KubeCluster:
             versions[self._cni.name] = self._cni.version or UNKNOWN
         versions["nodes"] = str(len(self._nodes))
         features = FEATURES | self._cni.features
-        if any(":" in address for address in self._dns):
+        found = families.of_pods(api, listed, self._dns)
+        if Family.IPV6 in found:
             features |= {"ipv6"}
-        self.backend = Backend(spec, (self._cni.name, "kubernetes"), versions, features)
+        names = (self._cni.name, "kubernetes")
+        self.backend = Backend(spec, names, versions, features, family=families.primary(self._dns))
 
     def claims(self, scenario: Scenario) -> Claims:
         """What there is one of; the whole cluster, if policies of it belong to no namespace."""

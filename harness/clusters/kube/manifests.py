@@ -165,6 +165,8 @@ def service(item: Service, run: str) -> Json:
         "selector": dict(item.selector),
         "ports": [_service_port(port) for port in item.ports],
         "type": "NodePort" if item.type is ServiceType.NODE_PORT else "ClusterIP",
+        # Addresses of both families where the cluster has them, as pods have.
+        "ipFamilyPolicy": "PreferDualStack",
     }
     if item.type is ServiceType.HEADLESS:
         spec["clusterIP"] = "None"
