@@ -12,7 +12,7 @@ import pytest
 
 from harness.clusters.kube import canary as module
 from harness.clusters.kube.api import Api, Resource
-from harness.clusters.kube.canary import LABEL, NOTHING_ENFORCED, POD_PORT, PORT, Canary, Turn
+from harness.clusters.kube.canary import LABEL, NOTHING_ENFORCED, Canary, Turn
 from harness.clusters.kube.cni import Cni, CutManifest, Kind
 from harness.clusters.kube.enforcement import Enforcement
 from harness.clusters.kube.fleet import Fleet
@@ -20,6 +20,8 @@ from harness.clusters.kube.objects import Objects
 from harness.engine.cluster import ClusterError
 from harness.model.rules import Direction
 from harness.model.topology import Namespace, Pod
+
+OPEN = {"canary-in", "canary-out"}
 
 
 class Network:
@@ -39,6 +41,8 @@ class Network:
         self.away = False
         self.looked = threading.Semaphore(0)
         self.pods: list[str] = []
+        self.wide = ""
+        """A policy of the user's on all pods: `deny`, `allow`, or `default-deny`, over which allows win."""
 
     def work(self) -> None:
         if self.enforces:
@@ -48,8 +52,6 @@ class Network:
     # the API server
 
     def apply(self, manifest: dict[str, Any]) -> None:
-        if self.refuse and manifest["metadata"]["name"] == "canary-out":
-            raise ClusterError("too many requests")
         self.policies[manifest["metadata"]["name"]] = manifest["spec"]
         if self.at_once:
             self.work()
@@ -57,7 +59,10 @@ class Network:
     def delete(self, path: str) -> None:
         if self.away:
             raise ClusterError("the API server is away")
-        self.policies.pop(path.rsplit("/", 1)[1], None)
+        name = path.rsplit("/", 1)[1]
+        if self.refuse and name == "canary-out":
+            raise ClusterError("too many requests")
+        self.policies.pop(name, None)
         if self.at_once:
             self.work()
 
@@ -95,26 +100,45 @@ class Network:
         found = {}
         for specs in plan.values():
             for index, source, _, target, port, _ in specs:
-                open_ = "canary-out" not in self.in_force if "/out" in source else self._lets_in(target, port)
+                open_ = self._lets(source, target, port)
                 kind = "error" if self.busy else "connected" if open_ else "timeout"
                 found[index] = [index, kind, "", "", open_ and not self.busy]
         return found
 
-    def _lets_in(self, target: str, port: int) -> bool:
-        spec = self.in_force.get("canary-in")
-        if spec is None or not target.startswith("in"):
+    def _lets(self, source: str, target: str, port: int) -> bool:
+        if self.wide in ("deny", "allow"):
+            return self.wide == "allow"
+        ends = (source.split("/")[1], "Egress"), (target, "Ingress")
+        return all(self._allows(pod.split("-")[0], direction, port) for pod, direction in ends)
+
+    def _allows(self, role: str, direction: str, port: int) -> bool:
+        mine = [spec for spec in self.in_force.values() if direction in spec["policyTypes"]]
+        mine = [spec for spec in mine if _selects(spec["podSelector"], role)]
+        if not mine:
+            return self.wide != "default-deny"
+        return any(self._admits(rule, port) for spec in mine for rule in spec.get(direction.lower(), ()))
+
+    def _admits(self, rule: dict[str, Any], port: int) -> bool:
+        if not rule:
             return True
-        if port == PORT:
-            return False
-        peer = spec["ingress"][0 if port == POD_PORT else 1]["from"][0]
-        (selector,) = peer.values()
-        return bool(selector["matchLabels"][LABEL] == self.known_label)
+        ((selector,),) = (peer.values() for peer in rule["from"])
+        known: bool = selector["matchLabels"][LABEL] == self.known_label
+        return known and [{"port": port}] == rule["ports"]
+
+
+def _selects(selector: dict[str, Any], role: str) -> bool:
+    if "matchLabels" in selector:
+        return bool(selector["matchLabels"]["role"] == role)
+    (expression,) = selector["matchExpressions"]
+    return role not in expression["values"]
 
 
 @pytest.fixture
 def network(monkeypatch: pytest.MonkeyPatch) -> Network:
-    monkeypatch.setattr(module, "FLIP_SECONDS", 1.0)
+    monkeypatch.setattr(module, "FLIP_SECONDS", 3.0)
     monkeypatch.setattr(module, "FIRST_FLIP_SECONDS", 0.1)
+    monkeypatch.setattr(module, "REACHED_SECONDS", 0.3)
+    monkeypatch.setattr(module, "HIDDEN_SECONDS", 0.1)
     return Network()
 
 
@@ -153,7 +177,8 @@ def test_every_turn_is_seen_and_numbered(network: Network) -> None:
         assert (sight.by, sight.trouble, sight.enforced) == ("canary policy seen on 2 nodes", "", True)
         turns.append(made.turn())
     assert [turn.number for turn in turns] == [1, 2, 3, 4]
-    assert [turn.marks[0].present for turn in turns] == [True, False, True, False]
+    # What opens them goes when they are cut.
+    assert [turn.marks[0].present for turn in turns] == [False, True, False, True]
 
 
 def test_what_is_asked_for_during_a_turn_waits_for_the_next(network: Network) -> None:
@@ -180,7 +205,7 @@ def test_newcomers_cost_nothing_where_they_are_known(network: Network) -> None:
     made.flip(made.turn())
     made.stand(("three",), ())
     assert len(network.pods) == 7
-    assert network.policies == {}
+    assert set(network.policies) >= OPEN
     assert made.flip(made.turn()).by == "canary policy seen on 3 nodes"
 
 
@@ -190,8 +215,8 @@ def test_where_nothing_is_enforced_a_cut_stays_asked_for(network: Network) -> No
     for _ in range(2):
         sight = made.flip(made.turn())
         assert (sight.by, sight.trouble, sight.enforced) == (NOTHING_ENFORCED, "", False)
-        # Taking the policies back would look as if they had been in force.
-        assert set(network.policies) == {"canary-in", "canary-out"}
+        # Taking the change back would look as if it had been in force.
+        assert not OPEN & set(network.policies)
     network.enforces = True
     assert made.flip(made.turn()).enforced
 
@@ -251,6 +276,8 @@ def test_labels_wait_for_a_turn_of_others(network: Network) -> None:
     network.at_once = False
     first = made.turn()
     label = network.label
+    while network.looked.acquire(blocking=False):
+        pass
     thread, late = beside(lambda: made.turn(labels=True))
     assert network.looked.acquire(timeout=5)
     assert network.label == label
@@ -310,3 +337,100 @@ def test_what_a_failed_turn_did_not_remove_goes_at_the_end(network: Network) -> 
     network.away = False
     made.close()
     assert not [name for name in network.policies if name.startswith("canaries-")]
+
+
+SEEN = "canary policy seen on 2 nodes"
+WIDE = ("GlobalNetworkPolicy wall",)
+
+
+def test_a_default_deny_of_the_whole_cluster_does_not_hide_the_canaries(network: Network) -> None:
+    made = canary(network)
+    for _ in range(2):
+        assert made.flip(made.turn()).by == SEEN
+        network.wide = "default-deny"
+        for _ in range(3):
+            assert made.flip(made.turn(reach=WIDE)).by == SEEN
+        network.wide = ""
+        assert made.flip(made.turn(reach=())).by == SEEN
+
+
+@pytest.mark.parametrize("wide", ["deny", "allow"])
+@pytest.mark.parametrize("turns", [1, 2])
+def test_a_policy_that_hides_the_canaries_is_named_soon(
+    network: Network, wide: str, turns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FLIP_SECONDS", 300.0)
+    made = canary(network)
+    for _ in range(turns):
+        assert made.flip(made.turn()).by == SEEN
+    network.wide = wide
+    for _ in range(3):
+        sight = made.flip(made.turn(reach=WIDE))
+        assert "GlobalNetworkPolicy wall may reach netcheck's own pods too" in sight.trouble
+        assert "have the selector name the scenario's namespaces" in sight.trouble
+        assert sight.enforced
+    network.wide = ""
+    assert made.flip(made.turn(reach=())).by == SEEN
+
+
+@pytest.mark.parametrize("wide", ["deny", "allow"])
+def test_hidden_canaries_matter_no_more_where_the_plugin_speaks_for_itself(
+    network: Network, wide: str
+) -> None:
+    made = canary(network)
+    made.flip(made.turn())
+    network.wide = wide
+    for _ in range(3):
+        sight = made.flip(made.turn(reach=WIDE), vouched=True)
+        assert sight.trouble == ""
+        assert sight.by.startswith("canaries not seen (GlobalNetworkPolicy wall may reach")
+    labelled = made.flip(made.turn(reach=WIDE, labels=True), vouched=True)
+    assert "only canaries show that labels are known" in labelled.trouble
+    network.wide = ""
+    assert made.flip(made.turn(reach=(), labels=True)).by == SEEN
+    assert made.flip(made.turn()).by == SEEN
+
+
+def test_silence_of_a_wide_policy_is_not_taken_for_a_cut(network: Network) -> None:
+    made = canary(network)
+    for _ in range(2):
+        assert made.flip(made.turn()).by == SEEN
+    # It is in force at once; nothing that was changed with it is.
+    network.at_once = False
+    network.wide = "deny"
+    assert made.flip(made.turn(reach=WIDE)).trouble
+    # It goes again, and so do the signs that came of it alone.
+    network.wide = ""
+    assert made.flip(made.turn(reach=())).trouble
+    network.at_once = True
+    network.work()
+    assert made.flip(made.turn(reach=())).by == SEEN
+
+
+def test_a_later_scenario_is_not_fooled_by_a_wide_policy_that_lingers(network: Network) -> None:
+    made = canary(network)
+    made.flip(made.turn())
+    network.wide = "deny"
+    assert made.flip(made.turn(reach=WIDE), vouched=True).trouble == ""
+    # Deleted, but the plugin is late.
+    network.at_once = False
+    assert made.flip(made.turn()).trouble
+    network.wide = ""
+    network.at_once = True
+    network.work()
+    assert made.flip(made.turn()).by == SEEN
+
+
+def test_canaries_that_never_answered_prove_nothing(network: Network) -> None:
+    network.wide = "deny"
+    made = canary(network)
+    assert made.flip(made.turn()).trouble == module.ASLEEP
+    network.wide = ""
+    assert made.flip(made.turn()).by == SEEN
+
+
+def test_where_nothing_is_enforced_wide_policies_change_nothing(network: Network) -> None:
+    network.enforces = False
+    made = canary(network)
+    for turn in (made.turn(), made.turn(reach=WIDE), made.turn(reach=WIDE)):
+        assert made.flip(turn) == module.Sight(NOTHING_ENFORCED, enforced=False)

@@ -2,10 +2,14 @@
 
 Beside the scenarios' pods stand a hub and, on every node that a scenario uses, a pair of canaries for each
 kind of policy in use; a run has them once. After each change a policy of the run's own of every such kind is
-applied (or deleted) that cuts one canary's ingress and the other's egress. A CNI that works its changes off
-in order has the user's objects in force when the canaries of a node flip; kinds have canaries of their own,
-because plugins watch each kind separately. It is strong evidence, not proof, and reports call it what it is;
-consecutive sweeps have to agree besides.
+applied or deleted, so that one canary's ingress and the other's egress is cut, or open again. A CNI that
+works its changes off in order has the user's objects in force when the canaries of a node flip; kinds have
+canaries of their own, because plugins watch each kind separately. It is strong evidence, not proof, and
+reports call it what it is; consecutive sweeps have to agree besides.
+
+Policies of the user's that belong to no namespace may reach the canaries. Then silence may come of them, and
+so may answers. Such a policy that comes or goes changes once what the canaries show; so whoever sees them cut
+and then open again has seen the run's own policies at work.
 
 Scenarios that run side by side share the canaries: a turn is begun for everybody who waits for it, and proves
 something to those only who asked before it began.
@@ -15,71 +19,54 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from harness.clusters.kube.api import Api
+from harness.clusters.kube.canary_policies import (
+    DIRECTIONS,
+    LABEL,
+    NAMESPACE_PORT,
+    NETWORK_POLICY,
+    POD_PORT,
+    PORT,
+    CanaryPolicies,
+    role,
+)
 from harness.clusters.kube.cni import Cni, Kind, Mark, PodPlace
 from harness.clusters.kube.enforcement import Enforcement
 from harness.clusters.kube.fleet import Fleet
-from harness.clusters.kube.manifests import RUN_LABEL
 from harness.clusters.kube.objects import Objects
+from harness.clusters.kube.turns import Sight, Turn
 from harness.clusters.results import KIND, TOKEN
 from harness.engine.cluster import ClusterError
-from harness.model.rules import Direction
 from harness.model.topology import Listener, Namespace, Pod
 
-PORT = 8080
-POD_PORT, NAMESPACE_PORT = 8081, 8082
-"""Ports that a canary keeps open for the hub's newest label, and for the newest label of its namespace."""
-
-LABEL = "netcheck.dev/turn"
 FIRST_FLIP_SECONDS = 20.0
 """How long the first canary may take to flip before it is said that nothing enforces policies here."""
 
 FLIP_SECONDS = 60.0
 """How long a canary may take where canaries have flipped before: a slow CNI is no reason for a verdict."""
 
+REACHED_SECONDS = 10.0
+"""How long, and five times what the slowest flip took, where policies of the user's may hide the canaries."""
+
+HIDDEN_SECONDS = 2.0
+"""How long where one was seen to do so, or where the plugin itself says that the change is in force."""
+
 NOTHING_ENFORCED = "nothing: no policy is enforced here, a canary policy had no effect"
 PROBE_SECONDS = 0.4
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 """The canaries' namespace shows at once where the run's pods would not pass."""
 
-NETWORK_POLICY: Kind = ("networking.k8s.io/v1", "NetworkPolicy")
-_DIRECTIONS = (("in", Direction.INGRESS), ("out", Direction.EGRESS))
+ASLEEP = (
+    "the canaries do not reach each other although no policy of this run denies it: policies of the "
+    "cluster's own reach every namespace, or its network does not work"
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """The canaries were cut, or uncut.
-
-    Attributes:
-        number: Turns of a run are counted.
-        began: When, on the monotonic clock.
-        marks: The objects that came or went.
-        trouble: Why there could be no turn after what was changed; empty when there was one.
-    """
-
-    number: int = 0
-    began: float = 0.0
-    marks: tuple[Mark, ...] = ()
-    trouble: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """What was seen of a turn.
-
-    Attributes:
-        by: In words, how it is known that it is in force.
-        trouble: Why that is not known; empty when it is.
-        enforced: False where no canary policy has any effect.
-    """
-
-    by: str
-    trouble: str = ""
-    enforced: bool = True
+PLAIN = Turn()
 
 
 class Canary:
@@ -103,8 +90,8 @@ class Canary:
         self._objects = objects
         self._fleet = fleet
         self._name = name
-        self._run = run
         self._cni = cni
+        self._policies = CanaryPolicies(name, run, cni)
         self._enforcement = enforcement
         self._kinds: list[Kind] = [NETWORK_POLICY]
         self._nodes: list[str] = []
@@ -116,6 +103,9 @@ class Canary:
         self._counting = threading.Lock()
         self._cut = False
         self._some = False
+        self._asleep = False
+        self._hidden = False
+        self._slowest = 0.0
         self._labels = 0
         self._begun = 0
         self._seen = 0
@@ -125,7 +115,7 @@ class Canary:
 
     @property
     def hub(self) -> str:
-        """The pod that no policy selects; it can also vouch for the cluster's DNS."""
+        """The pod that no canary policy cuts; it can also vouch for the cluster's DNS."""
         return f"{self._name}/hub"
 
     @property
@@ -164,6 +154,12 @@ class Canary:
         fresh = {pod: at for pod, at in self._pods(nodes, kinds).items() if pod not in self._places}
         if not self._places:
             self._objects.add_namespace(Namespace(self._name, {**RESTRICTED, LABEL: str(self._labels)}))
+        for manifest in self._policies.standing(self._labels):
+            self._api.apply(manifest)
+        if not self._cut:
+            for manifest, when_cut in self._policies.turning(kinds):
+                if not when_cut:
+                    self._api.apply(manifest)
         self._objects.add_pods(fresh.values())
         addresses = self._objects.await_pods(fresh)
         self._fleet.connect(fresh)
@@ -171,6 +167,8 @@ class Canary:
             self._nodes, self._kinds = nodes, kinds
             self._addresses.update(addresses)
             self._places.update({pod: node for pod, (_, node) in fresh.items()})
+        # Canaries that are silent from the first would look cut whatever happens.
+        self._asleep = not (self._cut or self._awake(FIRST_FLIP_SECONDS))
 
     def _pods(self, nodes: list[str], kinds: list[Kind]) -> dict[str, tuple[Pod, str]]:
         """The canaries' pods with the node of each."""
@@ -179,21 +177,22 @@ class Canary:
         found = {self.hub: (Pod(self._name, "hub", labels, listeners=listen), nodes[0])}
         for index in range(len(kinds)):
             for number, node in enumerate(nodes):
-                for role, _ in _DIRECTIONS:
-                    name = f"{_role(role, index)}-{number}"
-                    pod = Pod(self._name, name, {"role": _role(role, index)}, listeners=listen)
+                for direction, _ in DIRECTIONS:
+                    label = role(direction, index)
+                    pod = Pod(self._name, f"{label}-{number}", {"role": label}, listeners=listen)
                     found[pod.id] = (pod, node)
         return found
 
     # -- turns -----------------------------------------------------------------------------------------
 
-    def turn(self, *, labels: bool = False) -> Turn:
+    def turn(self, *, labels: bool = False, reach: Sequence[str] | None = None) -> Turn:
         """Cut or uncut the canaries after everything that the caller has changed.
 
         Args:
             labels: Among it are labels, or pods. Plugins watch pods and namespaces apart from policies, so
                 that a policy's canary proves nothing of them: the hub and its namespace get new labels too,
                 and what a cut canary leaves open it leaves open for these alone.
+            reach: See `Turn.reach`.
 
         Raises:
             ClusterError: The policies could not be written.
@@ -203,19 +202,37 @@ class Canary:
         with self._turning:
             if self.broken:
                 raise ClusterError("the canaries of the run cannot be used any more")
-            if self._begun >= needed and not labels:
+            if self._begun >= needed and not labels and reach is None:
                 return self._last
+            if self._asleep and not self._awake(HIDDEN_SECONDS):
+                return replace(self._last, trouble=ASLEEP)
+            self._asleep = False
+            wanted = Turn(reach=None if reach is None else tuple(reach), labels=labels)
             # Before the last turn was seen, another would restore what never changed, and look like proof;
             # and who waits for it would never see the labels that it left open.
-            if self._given_up < self._last.number and self._look(self._last, time.monotonic()).trouble:
-                return replace(self._last, trouble="an earlier canary policy was not seen so far")
+            if self._given_up < self._last.number:
+                last = replace(self._last, reach=wanted.reach, missed=False)
+                if self._look(last, time.monotonic()).trouble:
+                    return replace(last, trouble="an earlier canary policy was not seen so far")
             if labels:
                 self._relabel()
-            self._turn()
+            if self._hidden or reach is not None:
+                self._cycle(wanted)
+                return self._last
+            self._turn(wanted)
             # Only a cut canary shows which labels are known.
             if labels and not self._cut and self._await(self._last, FLIP_SECONDS):
-                self._turn()
+                self._turn(wanted)
             return self._last
+
+    def _cycle(self, wanted: Turn) -> None:
+        """Cut the canaries and open them again; twice, where something hid them before."""
+        turns = (4 if self._hidden else 2) + (1 if self._cut else 0)
+        for left in reversed(range(turns)):
+            self._turn(wanted)
+            if left and not self._await(self._last, self._patience(self._last)):
+                self._last = replace(self._last, missed=True)
+                return
 
     def _relabel(self) -> None:
         old, new = {LABEL: str(self._labels)}, {LABEL: str(self._labels + 1)}
@@ -223,8 +240,9 @@ class Canary:
         self._objects.relabel(f"{namespace}/pods/hub", old, new)
         self._objects.relabel(namespace, old, new)
         self._labels += 1
+        self._api.apply(self._policies.newest_labels(self._labels))
 
-    def _turn(self) -> None:
+    def _turn(self, wanted: Turn = PLAIN) -> None:
         with self._counting:
             self._begun += 1
         began = time.monotonic()
@@ -234,19 +252,20 @@ class Canary:
         self._some = False
         marks = []
         try:
-            for manifest in self._manifests():
+            for manifest, when_cut in self._policies.turning(self._kinds):
                 metadata = manifest["metadata"]
                 namespace = metadata.get("namespace", "")
-                if self._cut:
+                there = when_cut is self._cut
+                if there:
                     self._api.apply(manifest)
                 else:
                     self._remove(manifest)
-                marks.append(Mark(manifest["kind"], namespace, metadata["name"], self._cut))
+                marks.append(Mark(manifest["kind"], namespace, metadata["name"], there))
         except BaseException:
             # Half cut, nothing that is seen later would prove anything.
             self.broken = True
             raise
-        self._last = Turn(self._begun, began, tuple(marks))
+        self._last = replace(wanted, number=self._begun, began=began, marks=tuple(marks))
 
     def _await(self, turn: Turn, patience: float) -> bool:
         """Whether a turn is seen on every node within seconds from now."""
@@ -256,27 +275,72 @@ class Canary:
                 # Somebody else may have seen it meanwhile.
                 if self._seen < turn.number and self._flipped():
                     self._seen = turn.number
-                    self._enforcement.flipped()
+                    self._slowest = max(self._slowest, time.monotonic() - turn.began)
+                    if self._cut:
+                        self._enforcement.flipped()
             if self._seen >= turn.number:
                 return True
             if time.monotonic() >= deadline or self._given_up >= turn.number:
                 return False
 
-    def flip(self, turn: Turn) -> Sight:
+    def _awake(self, patience: float) -> bool:
+        """Whether canaries that nothing cuts answer within seconds from now."""
+        deadline = time.monotonic() + patience
+        while True:
+            with self._eyes:
+                if self._flipped():
+                    return True
+            if time.monotonic() >= deadline:
+                return False
+
+    def flip(self, turn: Turn, *, vouched: bool = False) -> Sight:
         """Wait until every node shows a turn.
+
+        Args:
+            turn: The turn.
+            vouched: The plugin itself says that what came before the turn is in force. That has to do where
+                policies of the user's hide the canaries.
 
         Raises:
             ClusterError: The canaries cannot be asked.
         """
-        return Sight("nothing", turn.trouble) if turn.trouble else self._look(turn, turn.began)
+        if turn.trouble:
+            return Sight("nothing", turn.trouble + (_reached(turn) if self._hidden else ""))
+        vouched = vouched and turn.reach is not None
+        sight = self._look(turn, turn.began, time.monotonic() + HIDDEN_SECONDS if vouched else None)
+        if not sight.trouble:
+            self._hidden = False
+            return sight
+        if turn.reach is None:
+            return sight
+        self._hidden = True
+        if not vouched:
+            return Sight("nothing", sight.trouble + _reached(turn))
+        if turn.labels:
+            return Sight("nothing", f"only canaries show that labels are known{_reached(turn)}")
+        with self._eyes:
+            self._seen = max(self._seen, turn.number)
+        return Sight("canaries not seen" + _reached(turn))
 
-    def _look(self, turn: Turn, since: float) -> Sight:
+    def _patience(self, turn: Turn) -> float:
+        known = self._cni.enforces or self._enforcement.seen
+        full = FLIP_SECONDS if known else self._enforcement.patience(FIRST_FLIP_SECONDS)
+        if not turn.reach:
+            return full
+        return min(full, HIDDEN_SECONDS if self._hidden else REACHED_SECONDS + 5 * self._slowest)
+
+    def _look(self, turn: Turn, since: float, deadline: float | None = None) -> Sight:
         """Wait until every node shows a turn, with the patience that is due from `since` on."""
         known = self._cni.enforces or self._enforcement.seen
-        patience = FLIP_SECONDS if known else self._enforcement.patience(FIRST_FLIP_SECONDS)
-        if self._await(turn, since + patience - time.monotonic()):
+        patience = self._patience(turn)
+        if turn.missed:
+            deadline = since
+        elif deadline is None:
+            deadline = since + patience
+        if self._await(turn, deadline - time.monotonic()) and not turn.missed:
             return Sight(f"canary policy seen on {self._where()}")
-        if not (known or self._some or self._enforcement.seen):
+        # Silence of canaries that are open says nothing of what is enforced.
+        if self._cut and not (known or self._some or self._enforcement.seen):
             with self._counting:
                 first, self._given_up = self._given_up < turn.number, max(self._given_up, turn.number)
             if first:
@@ -300,7 +364,7 @@ class Canary:
 
     def _remove_unowned(self) -> None:
         """Delete what does not go away with the namespace; also what the last turn should have removed."""
-        for manifest in self._manifests() if self._begun else ():
+        for manifest, _ in self._policies.turning(self._kinds) if self._begun else ():
             if not manifest["metadata"].get("namespace"):
                 self._remove(manifest)
 
@@ -312,18 +376,6 @@ class Canary:
     def _where(self) -> str:
         return f"{len(self._nodes)} node{'s' if len(self._nodes) > 1 else ''}"
 
-    def _manifests(self) -> list[dict[str, Any]]:
-        found = []
-        for index, kind in enumerate(self._kinds):
-            write = network_policy if kind == NETWORK_POLICY else self._cni.cuts[kind]
-            for role, direction in _DIRECTIONS:
-                manifest = dict(write(self._name, f"canary-{role}", _role(role, index), direction))
-                manifest["metadata"] = {**manifest["metadata"], "labels": {RUN_LABEL: self._run}}
-                if kind == NETWORK_POLICY and direction is Direction.INGRESS:
-                    manifest["spec"] = {**manifest["spec"], "ingress": newest_labels(self._labels)}
-                found.append(manifest)
-        return found
-
     def _flipped(self) -> bool:
         """Whether all canaries answer, or are silent, as the policies now say."""
         plan: dict[str, list[list[Any]]] = {self.hub: []}
@@ -331,9 +383,9 @@ class Canary:
         number = 0
         for index in range(len(self._kinds)):
             for node in range(len(self._nodes)):
-                target = self._addresses[f"{self._name}/{_role('in', index)}-{node}"][0]
+                target = self._addresses[f"{self._name}/{role('in', index)}-{node}"][0]
                 plan[self.hub].append([number, self.hub, "tcp", target, PORT, {}])
-                source = f"{self._name}/{_role('out', index)}-{node}"
+                source = f"{self._name}/{role('out', index)}-{node}"
                 plan[source] = [[number + 1, source, "tcp", hub, PORT, {}]]
                 number += 2
         labels_from = number
@@ -359,28 +411,9 @@ class Canary:
         return all(shown) and known
 
 
-def network_policy(namespace: str, name: str, role: str, direction: Direction) -> Mapping[str, Any]:
-    """The canary policy that every cluster has; see `cni.CutManifest`."""
-    return {
-        "apiVersion": NETWORK_POLICY[0],
-        "kind": NETWORK_POLICY[1],
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {
-            "podSelector": {"matchLabels": {"role": role}},
-            "policyTypes": [direction.value.capitalize()],
-        },
-    }
-
-
-def newest_labels(number: int) -> list[dict[str, Any]]:
-    """Ingress rules that let the hub in, as long as its labels and those of its namespace are the newest."""
-    selector = {"matchLabels": {LABEL: str(number)}}
-    return [
-        {"from": [{"podSelector": selector}], "ports": [{"port": POD_PORT}]},
-        {"from": [{"namespaceSelector": selector}], "ports": [{"port": NAMESPACE_PORT}]},
-    ]
-
-
-def _role(direction: str, index: int) -> str:
-    """The first kind's canaries are plain `in` and `out`."""
-    return f"{direction}{index or ''}"
+def _reached(turn: Turn) -> str:
+    """What may hide the canaries, and what to do."""
+    if not turn.reach:
+        return ""
+    text = f"{' and '.join(turn.reach)} may reach netcheck's own pods too"
+    return f" ({text}: have the selector name the scenario's namespaces)"

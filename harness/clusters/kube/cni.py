@@ -59,10 +59,12 @@ class Signal:
     Attributes:
         by: In words, how it is known that they are in force; empty when the plugin says nothing.
         trouble: Why they are known not to be in force everywhere; empty when all is well.
+        sure: The plugin itself said that they are in force on every node.
     """
 
     by: str = ""
     trouble: str = ""
+    sure: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,7 @@ class KubeWorld:
         self._spread = 0
         self._built = False
         self._reshaped = False
+        self._wide = False
         self.build_seconds = 0.0
 
     # -- building --------------------------------------------------------------------------------------
@@ -210,6 +211,10 @@ class KubeWorld:
 
     def apply(self, policies: Sequence[Policy]) -> None:
         """See `engine.cluster.World`."""
+        if not self._wide and any(not policy.namespace for policy in policies):
+            self._wide = True
+            # Whether anything is enforced here, and how fast, is seen before that policy has a part in it.
+            self._canary.flip(self._canary.turn())
         self._changed = time.monotonic()
         for policy in policies:
             self._standing.apply(policy)
@@ -222,7 +227,9 @@ class KubeWorld:
 
     def in_force(self) -> InForce:
         """The CNI's own signal where it has one, and the canaries on every node."""
-        turn = self._canary.turn(labels=self._reshaped and not self._cni.knows_labels)
+        wide = [str(policy) for policy in self._standing.policies if not policy.namespace]
+        labels = self._reshaped and not self._cni.knows_labels
+        turn = self._canary.turn(labels=labels, reach=wide if self._wide else None)
         self._reshaped = False
         pods = {
             identity: self._place(identity)
@@ -233,7 +240,7 @@ class KubeWorld:
         signal = self._cni.settle(turn.marks, places, self._standing.policies)
         if signal.trouble:
             return InForce(time.monotonic() - self._changed, signal.by, signal.trouble)
-        sight = self._canary.flip(turn)
+        sight = self._canary.flip(turn, vouched=signal.sure)
         by = f"{signal.by}, {sight.by}" if signal.by else sight.by
         return InForce(time.monotonic() - self._changed, by, sight.trouble, sight.enforced)
 

@@ -159,7 +159,7 @@ class Cilium:
         if troubles:
             return Signal(trouble="; ".join(troubles))
         count = len(by_node)
-        return Signal(f"policy revision realised on {count} node{'s' if count > 1 else ''}")
+        return Signal(f"policy revision realised on {count} node{'s' if count > 1 else ''}", sure=True)
 
     def _refused(self, policies: Sequence[Policy]) -> str:
         """Which policy the API server took and Cilium did not, with Cilium's reason; empty when none."""
