@@ -21,7 +21,13 @@ _END = "==netcheck=="
 
 
 class AgentError(ClusterError):
-    """The plugin's pod on a node cannot be asked: no right to exec, no shell, no answer."""
+    """The plugin's pod on a node cannot be asked: no right to exec, no shell, no answer.
+
+    Attributes:
+        denied: There is no right to ask, so that asking again is of no use.
+    """
+
+    denied = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +136,9 @@ class _Shell:
                 namespace, pod = self._find()
                 self._socket = self._api.exec(namespace, pod, self._script.container, self._script.shell())
             except ApiError as trouble:
-                raise AgentError(str(trouble)) from trouble
+                failed = AgentError(str(trouble))
+                failed.denied = trouble.status == 403
+                raise failed from trouble
         deadline = time.monotonic() + patience
         text = ""
         try:

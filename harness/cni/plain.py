@@ -41,7 +41,11 @@ class Plain:
         """Nothing can be asked."""
 
     def settle(
-        self, marks: Sequence[Mark], pods: Mapping[str, PodPlace], policies: Sequence[Policy]
+        self,
+        marks: Callable[[], Sequence[Mark]],
+        pods: Mapping[str, PodPlace],
+        policies: Sequence[Policy],
+        gone: Sequence[Policy],
     ) -> Signal:
         """Nothing can be asked."""
         return Signal()

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from harness.clusters.kube.cni import LabelChange, PodPlace
-from harness.cni.cilium import driver
+from harness.cni.cilium import answers
 
 PLACE = PodPlace("n1", ("10.244.0.9",))
 
@@ -24,22 +24,24 @@ def policy(kind: str, namespace: str, name: str) -> dict[str, object]:
 
 def test_objects_behind_the_rules_of_an_agent() -> None:
     rules = [policy("NetworkPolicy", "shop", "a"), policy("CiliumClusterwideNetworkPolicy", "", "b")]
-    revision, known = driver._policies(json.dumps({"policy": json.dumps(rules), "revision": 86}))
+    revision, known = answers.taken_in(json.dumps({"policy": json.dumps(rules), "revision": 86}))
     assert revision == 86
     assert known == {("NetworkPolicy", "shop", "a"), ("CiliumClusterwideNetworkPolicy", "", "b")}
 
 
 @pytest.mark.parametrize("empty", ["", "[]", "null"])
 def test_an_agent_without_policies(empty: str) -> None:
-    assert driver._policies(json.dumps({"policy": empty, "revision": 1})) == (1, set())
+    assert answers.taken_in(json.dumps({"policy": empty, "revision": 1})) == (1, set())
 
 
 def test_endpoints_of_an_agent() -> None:
-    text = "shop/other 81 ready none\n/ 81 ready none\nshop/api 80 waiting-to-regenerate ingress\n\nx\n"
-    assert list(driver._endpoints(text)) == [
-        driver._Endpoint("shop/other", 81, "ready", "none"),
-        driver._Endpoint("/", 81, "ready", "none"),
-        driver._Endpoint("shop/api", 80, "waiting-to-regenerate", "ingress"),
+    text = "shop/other 81 ready none\n/ 81 ready none\nshop/api 80 waiting-to-regenerate ingress\n"
+    text += "shop/new  waiting-for-identity \n\nx\n"
+    assert list(answers.endpoints(text)) == [
+        answers.Endpoint("shop/other", 81, "ready", "none"),
+        answers.Endpoint("/", 81, "ready", "none"),
+        answers.Endpoint("shop/api", 80, "waiting-to-regenerate", "ingress"),
+        answers.Endpoint("shop/new", 0, "waiting-for-identity", ""),
     ]
 
 
@@ -59,7 +61,7 @@ def test_endpoints_of_an_agent() -> None:
     ],
 )
 def test_labels_of_an_identity(change: LabelChange, wanted: set[str], unwanted: set[str]) -> None:
-    assert driver._identity_labels(change) == (wanted, unwanted)
+    assert answers.identity_labels(change) == (wanted, unwanted)
 
 
 def test_a_policy_that_the_api_server_took_and_cilium_did_not() -> None:
@@ -70,6 +72,6 @@ def test_a_policy_that_the_api_server_took_and_cilium_did_not() -> None:
         "status": "False",
         "type": "Valid",
     }
-    assert driver._invalid({"status": {"conditions": [condition]}}) == condition["message"]
-    assert driver._invalid({"status": {"conditions": [{**condition, "status": "True"}]}}) == ""
-    assert driver._invalid({}) == ""
+    assert answers.invalid({"status": {"conditions": [condition]}}) == condition["message"]
+    assert answers.invalid({"status": {"conditions": [{**condition, "status": "True"}]}}) == ""
+    assert answers.invalid({}) == ""

@@ -123,6 +123,11 @@ class Canary:
         """Host names of the nodes that have canaries."""
         return tuple(self._nodes)
 
+    @property
+    def marks(self) -> tuple[Mark, ...]:
+        """What came or went with the newest turn."""
+        return self._last.marks
+
     def places(self) -> dict[str, PodPlace]:
         """Where the canaries run."""
         return {pod: PodPlace(node, self._addresses.get(pod, ())) for pod, node in self._places.items()}

@@ -32,7 +32,7 @@ class PodPlace:
 class LabelChange:
     """Labels of a running pod, and of its namespace, before and after a change.
 
-    A pod that is new had none before.
+    A pod that is new had none before, nor had its namespace.
     """
 
     place: PodPlace
@@ -40,6 +40,11 @@ class LabelChange:
     after: Mapping[str, str]
     namespace_before: Mapping[str, str] = field(default_factory=dict)
     namespace_after: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def new(self) -> bool:
+        """Whether the pod is new; every namespace has a label, its name at least."""
+        return not self.before and not self.namespace_before
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +111,8 @@ class Cni(Protocol):
         denies: How denied packets end: `drop`, `reject`, or empty when unknown.
         enforces: Whether it is known to enforce policies as it is set up here; else a canary without effect
             means that nothing is enforced.
-        knows_labels: `relabelled` waits until it knows labels; else a canary with new labels has to do.
+        knows_labels: `relabelled` waits until it knows labels; else a canary with new labels has to do. A
+            plugin that cannot be asked after all says so from then on.
         cuts: For each policy kind beyond NetworkPolicy, how a canary policy of that kind is written.
     """
 
@@ -119,7 +125,7 @@ class Cni(Protocol):
     knows_labels: bool
 
     def relabelled(self, changes: Mapping[str, LabelChange], nodes: Sequence[str]) -> None:
-        """Wait until the plugin knows new labels of pods; plugins that cannot say return at once.
+        """Wait until the plugin knows new pods and new labels; one that cannot say returns at once.
 
         Args:
             changes: By the pod's id.
@@ -131,14 +137,20 @@ class Cni(Protocol):
         ...
 
     def settle(
-        self, marks: Sequence[Mark], pods: Mapping[str, PodPlace], policies: Sequence[Policy]
+        self,
+        marks: Callable[[], Sequence[Mark]],
+        pods: Mapping[str, PodPlace],
+        policies: Sequence[Policy],
+        gone: Sequence[Policy],
     ) -> Signal:
-        """Wait for the plugin's own sign that everything that came before `marks` is in force for `pods`.
+        """Wait for the plugin's own sign that everything that came before the marks is in force for `pods`.
 
         Args:
-            marks: What came or went last.
+            marks: Says what came or went last. Asked anew for each look: once a change was seen by packets,
+                others may make the next, and whoever knows of that knows of this.
             pods: The pods of the world, canaries included.
             policies: The policies that stand now; the API server took them, the plugin need not have.
+            gone: Policies that were deleted since changes were last known to be in force.
         """
         ...
 

@@ -35,11 +35,21 @@ class Standing:
         self._run = run
         self._policies: dict[PolicyRef, Policy] = {}
         self._uids: dict[PolicyRef, str] = {}
+        self._gone: dict[PolicyRef, Policy] = {}
 
     @property
     def policies(self) -> tuple[Policy, ...]:
         """What stands, or may stand: a request may arrive although its answer does not."""
         return tuple(self._policies.values())
+
+    @property
+    def gone(self) -> tuple[Policy, ...]:
+        """What was deleted since `forget_gone`, and was not created anew."""
+        return tuple(self._gone.values())
+
+    def forget_gone(self) -> None:
+        """What was deleted is known to be in force no more."""
+        self._gone.clear()
 
     @property
     def wide(self) -> bool:
@@ -53,6 +63,7 @@ class Standing:
             ClusterError: An object of that name is there already and is not of this run, or the API server
                 takes it not.
         """
+        self._gone.pop(policy.ref, None)
         before = self._policies.get(policy.ref)
         if before is not None:
             self._update(policy, before)
@@ -118,7 +129,7 @@ class Standing:
             uid = there["metadata"]["uid"] if there is not None and self._is_ours(there) else ""
         if uid:
             self._api.delete(self._path(policy), uid=uid)
-        del self._policies[ref]
+        self._gone[ref] = self._policies.pop(ref)
         self._uids.pop(ref, None)
 
     def delete_all(self) -> None:

@@ -152,6 +152,15 @@ class KubeWorld:
         self._objects.add_pods(placed.values())
         found = self._objects.await_pods(placed)
         self._addresses.pods.update({item: each for item, each in found.items() if item in fresh})
+        changes = {
+            identity: LabelChange(
+                self._place(identity), {}, pod.labels, {}, topology.namespaces[pod.namespace].labels
+            )
+            for identity, pod in fresh.items()
+            if not pod.host_network
+        }
+        if changes:
+            self._cni.relabelled(changes, sorted(set(self._addresses.nodes.values())))
         self._fleet.connect(placed, self._agents.places)
         self._externals.learn(self._fleet, self._addresses.ways())
 
@@ -194,7 +203,7 @@ class KubeWorld:
             and identity != DNS_POD
         }
         if changes:
-            self._cni.relabelled(changes, self._canary.nodes)
+            self._cni.relabelled(changes, sorted(set(self._addresses.nodes.values())))
 
     def _place(self, pod: str) -> PodPlace:
         letter = self._addresses.homes[pod]
@@ -237,10 +246,14 @@ class KubeWorld:
             if identity != DNS_POD and not pod.host_network
         }
         places = {**pods, **self._canary.places()}
-        signal = self._cni.settle(turn.marks, places, self._standing.policies)
+        signal = self._cni.settle(
+            lambda: self._canary.marks, places, self._standing.policies, self._standing.gone
+        )
         if signal.trouble:
             return InForce(time.monotonic() - self._changed, signal.by, signal.trouble)
         sight = self._canary.flip(turn, vouched=signal.sure)
+        if not sight.trouble:
+            self._standing.forget_gone()
         by = f"{signal.by}, {sight.by}" if signal.by else sight.by
         return InForce(time.monotonic() - self._changed, by, sight.trouble, sight.enforced)
 

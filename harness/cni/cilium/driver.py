@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import re
 import select
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
 
 from harness.clusters.kube.api import Api, ApiError
+from harness.clusters.kube.canary_policies import NETWORK_POLICY
 from harness.clusters.kube.cni import CutManifest, Kind, LabelChange, Mark, PodPlace, Question, Sent, Signal
 from harness.cni.agents import AgentError, Agents, RefusedError, Script
+from harness.cni.cilium.answers import (
+    Endpoint,
+    Identity,
+    endpoints,
+    identity_labels,
+    identity_of,
+    invalid,
+    mapped,
+    numbers,
+    taken_in,
+)
 from harness.cni.cilium.cuts import CUTS
 from harness.cni.cilium.flows import Flow
 from harness.cni.cilium.flows import read as read_flows
@@ -32,7 +40,6 @@ RECORD_SECONDS = 3.0
 
 _LOOK = 0.2
 _ENDPOINTS = "/apis/cilium.io/v2/namespaces/{}/ciliumendpoints/{}"
-_NAMESPACE_LABEL = "io.cilium.k8s.namespace.labels."
 _ROWS = (
     '{range [*]}{.status.external-identifiers.k8s-namespace}/{.status.external-identifiers.k8s-pod-name}{" "}'
     '{.status.policy.realized.policy-revision}{" "}{.status.state}{" "}'
@@ -48,12 +55,10 @@ SCRIPT = Script(
         "flows": "hubble observe --since 1m --last 5000 -t drop -t policy-verdict -t l7 -o json 2>/dev/null",
         "envoy": "command -v cilium-envoy-starter || command -v cilium-envoy",
         "sctp": "grep -q ^SCTP /proc/net/protocols",
-        "ipcache": 'cilium-dbg bpf ipcache get "$1"',
-        "identity": 'cilium-dbg identity get "$1" -o json',
+        "ipcache": "cilium-dbg bpf ipcache list 2>/dev/null",
+        "identities": "cilium-dbg identity list -o json 2>/dev/null",
     },
 )
-_NO_IDENTITY = re.compile(r"(?!app\.kubernetes\.io/)(?:[a-z0-9.-]*\.)?(?:kubernetes|k8s)\.io/.*")
-"""Labels that are no part of identities unless Cilium is told so (its default label filter)."""
 
 
 class Cilium:
@@ -89,58 +94,73 @@ class Cilium:
             ClusterError: One did not get it in time.
         """
         deadline = time.monotonic() + IDENTITY_SECONDS
+        identities: dict[str, int] = {}
         for pod, change in changes.items():
-            wanted, unwanted = _identity_labels(change)
-            if not wanted and not unwanted:
+            # A new pod's identity is made of its labels, or of those of them that Cilium is told to look at;
+            # the labels of changes have to be seen.
+            wanted, unwanted = (set[str](), set[str]()) if change.new else identity_labels(change)
+            if not (wanted or unwanted or change.new):
                 continue
             while True:
-                identity, labels = self._identity(pod)
-                if wanted <= labels and not any(each.startswith(key) for each in labels for key in unwanted):
+                found = self._identity(pod)
+                if found.has(change.place.addresses, wanted, unwanted):
                     break
                 if time.monotonic() > deadline:
                     raise ClusterError(f"Cilium gave pod {pod} no identity for its new labels in time")
                 _pause()
-            for node in nodes:
-                self._await_known(node, identity, change.place, pod, deadline)
+            identities |= dict.fromkeys(change.place.addresses, found.number)
+        for node in nodes:
+            self._await_known(node, identities, deadline)
 
-    def _await_known(self, node: str, identity: int, place: PodPlace, pod: str, deadline: float) -> None:
-        """Wait until the agent of a node maps the pod's addresses to its identity."""
-        while True:
+    def _await_known(self, node: str, identities: Mapping[str, int], deadline: float) -> None:
+        """Wait until the agent of a node has the addresses mapped to identities that it knows."""
+        trouble = ""
+        while self.knows_labels:
             try:
-                self._agents.ask(node, "identity", str(identity))
-                if all(
-                    f"identity={identity} " in self._agents.ask(node, "ipcache", address)
-                    for address in place.addresses
-                ):
+                found = mapped(self._agents.ask(node, "ipcache"))
+                known = numbers(self._agents.ask(node, "identities"))
+                late = [
+                    address
+                    for address, number in identities.items()
+                    if found.get(address) != number or number not in known
+                ]
+                if not late:
                     return
-            except RefusedError:
-                pass  # not known yet
-            except AgentError:
-                return  # no right to ask: the endpoint's object has to do
+                trouble = f"the Cilium agent of {node} did not learn the identity of {late[0]} in time"
+            except (AgentError, RefusedError) as failed:
+                # It may be starting anew. Who cannot be asked at all leaves labels to the canaries.
+                trouble = ""
+                if isinstance(failed, AgentError) and failed.denied:
+                    self.knows_labels = False
             if time.monotonic() > deadline:
-                raise ClusterError(f"the Cilium agent of {node} did not learn {pod}'s new identity in time")
+                if trouble:
+                    raise ClusterError(trouble)
+                self.knows_labels = False
             _pause()
 
-    def _identity(self, pod: str) -> tuple[int, set[str]]:
+    def _identity(self, pod: str) -> Identity:
         namespace, name = pod.split("/")
         try:
             found = self._api.get(_ENDPOINTS.format(namespace, name))
         except ApiError as trouble:
             if trouble.status != 404:
                 raise
-            return 0, set()
-        identity = found.get("status", {}).get("identity", {})
-        return int(identity.get("id", 0)), set(identity.get("labels", ()))
+            found = {}
+        return identity_of(found)
 
     # -- policies --------------------------------------------------------------------------------------
 
     def settle(
-        self, marks: Sequence[Mark], pods: Mapping[str, PodPlace], policies: Sequence[Policy]
+        self,
+        marks: Callable[[], Sequence[Mark]],
+        pods: Mapping[str, PodPlace],
+        policies: Sequence[Policy],
+        gone: Sequence[Policy],
     ) -> Signal:
         """Wait until each agent has the marks and each endpoint has realised the revision that has them.
 
         An agent takes objects of one kind in the order in which the API server tells of them, so whoever
-        has a kind's mark has what came before it.
+        has a kind's mark has what came before it. Except what Cilium refuses: so each policy has to be there.
         """
         by_node: dict[str, set[str]] = {}
         for pod, place in pods.items():
@@ -148,7 +168,7 @@ class Cilium:
         deadline = time.monotonic() + REALISE_SECONDS
 
         def one(node: str) -> str:
-            return self._realised(node, marks, by_node[node], deadline)
+            return self._realised(node, marks, by_node[node], policies, gone, deadline)
 
         try:
             with ThreadPoolExecutor(min(16, len(by_node)) or 1) as pool:
@@ -157,7 +177,7 @@ class Cilium:
             return Signal(f"Cilium's agents could not be asked ({trouble})", self._refused(policies))
         troubles += [text for text in (self._refused(policies),) if text]
         if troubles:
-            return Signal(trouble="; ".join(troubles))
+            return Signal(trouble="; ".join(dict.fromkeys(troubles)))
         count = len(by_node)
         return Signal(f"policy revision realised on {count} node{'s' if count > 1 else ''}", sure=True)
 
@@ -166,30 +186,39 @@ class Cilium:
         for policy in policies:
             if policy.dialect == "cilium":
                 path = self._api.resource(policy.api_version, policy.kind).path(policy.namespace, policy.name)
-                reason = _invalid(self._api.get(path))
+                reason = invalid(self._api.get(path))
                 if reason:
                     return f"Cilium refused {policy}: {reason}"
         return ""
 
-    def _realised(self, node: str, marks: Sequence[Mark], pods: set[str], deadline: float) -> str:
+    def _realised(
+        self,
+        node: str,
+        marks: Callable[[], Sequence[Mark]],
+        pods: set[str],
+        policies: Sequence[Policy],
+        gone: Sequence[Policy],
+        deadline: float,
+    ) -> str:
+        """Why the agent of a node or one of its endpoints is behind; empty once they are not."""
         while True:
-            revision, known = _policies(self._agents.ask(node, "policy"))
-            missing = [mark for mark in marks if (_key(mark) in known) is not mark.present]
-            if not missing:
+            revision, known = taken_in(self._agents.ask(node, "policy"))
+            lacking = next((policy for policy in policies if _is_in(policy, known) is False), None)
+            staying = next((policy for policy in gone if _is_in(policy, known)), None)
+            turned = [mark for mark in marks() if (_key(mark) in known) is not mark.present]
+            if not (lacking or staying or turned):
                 break
+            refused = self._refused(policies) if lacking else ""
+            if refused:
+                return refused
             if time.monotonic() > deadline:
-                text = f"the Cilium agent of {node} does not know of the last {missing[0].kind} change"
-                stuck = [
-                    row for row in _endpoints(self._agents.ask(node, "endpoints")) if row.state != "ready"
-                ]
-                return text + (f"; its endpoint of {stuck[0].pod} is {stuck[0].state}" if stuck else "")
+                what = f"of {lacking}" if lacking else f"that {staying} is gone" if staying else ""
+                return self._behind(node, what or f"of the last {turned[0].kind} change")
             _pause()
         while True:
-            late = [
-                row
-                for row in _endpoints(self._agents.ask(node, "endpoints"))
-                if row.pod in pods and (row.revision < revision or row.state != "ready")
-            ]
+            rows = {row.pod: row for row in endpoints(self._agents.ask(node, "endpoints"))}
+            late = [rows.get(pod) or Endpoint(pod, 0, "unknown to the agent") for pod in sorted(pods)]
+            late = [row for row in late if row.revision < revision or row.state != "ready"]
             if not late:
                 return ""
             if time.monotonic() > deadline:
@@ -200,6 +229,11 @@ class Cilium:
                     f"{revision} after {REALISE_SECONDS:.0f} s, its state is {row.state}{more}"
                 )
             _pause()
+
+    def _behind(self, node: str, what: str) -> str:
+        text = f"the Cilium agent of {node} does not know {what}"
+        stuck = [row for row in endpoints(self._agents.ask(node, "endpoints")) if row.state != "ready"]
+        return text + (f"; its endpoint of {stuck[0].pod} is {stuck[0].state}" if stuck else "")
 
     # -- evidence --------------------------------------------------------------------------------------
 
@@ -213,10 +247,10 @@ class Cilium:
         sent = send(range(len(questions)))
         nodes = sorted({node for question in questions for node in question.nodes})
         flows: dict[str, list[Flow]] = {}
-        rows: dict[str, dict[str, _Endpoint]] = {}
+        rows: dict[str, dict[str, Endpoint]] = {}
         try:
             for node in nodes:
-                rows[node] = {row.pod: row for row in _endpoints(self._agents.ask(node, "endpoints"))}
+                rows[node] = {row.pod: row for row in endpoints(self._agents.ask(node, "endpoints"))}
         except (AgentError, RefusedError) as trouble:
             return [(f"Cilium's agents could not be asked: {printable(str(trouble))}",)] * len(questions)
         silent = self._recorded(flows, nodes, questions, sent, deadline)
@@ -266,62 +300,15 @@ class Cilium:
         self._agents.close()
 
 
-@dataclass(frozen=True, slots=True)
-class _Endpoint:
-    pod: str
-    revision: int
-    state: str
-    enforced: str = ""
-
-
-def _identity_labels(change: LabelChange) -> tuple[set[str], set[str]]:
-    """Labels that the identity must have, and beginnings of labels that it must not have any more."""
-    wanted, unwanted = set(), set()
-    for prefix, before, after in (
-        ("", change.before, change.after),
-        (_NAMESPACE_LABEL, change.namespace_before, change.namespace_after),
-    ):
-        for key in {**before, **after}:
-            if before.get(key) == after.get(key) or (not prefix and _NO_IDENTITY.fullmatch(key)):
-                continue
-            if key in after:
-                wanted.add(f"k8s:{prefix}{key}={after[key]}")
-            else:
-                unwanted.add(f"k8s:{prefix}{key}=")
-    return wanted, unwanted
-
-
-def _invalid(policy: Mapping[str, Any]) -> str:
-    """Why a policy object is not valid, by its condition; empty when it is, or nothing is said yet."""
-    for condition in (policy.get("status") or {}).get("conditions") or ():
-        if condition.get("type") == "Valid" and condition.get("status") == "False":
-            return str(condition.get("message") or "it is not valid")
-    return ""
-
-
 def _key(mark: Mark) -> tuple[str, str, str]:
     return mark.kind, mark.namespace, mark.name
 
 
-def _policies(text: str) -> tuple[int, set[tuple[str, str, str]]]:
-    """Revision and (kind, namespace, name) of the objects behind all rules, of `cilium-dbg policy get`."""
-    answer = json.loads(text)
-    rules: list[Any] = json.loads(answer.get("policy") or "[]") or []
-    known = set()
-    for rule in rules:
-        labels = {
-            str(item.get("key", "")).rpartition(".policy.")[2]: str(item.get("value", ""))
-            for item in rule.get("Labels") or rule.get("labels") or ()
-        }
-        known.add((labels.get("derived-from", ""), labels.get("namespace", ""), labels.get("name", "")))
-    return int(answer["revision"]), known
-
-
-def _endpoints(text: str) -> Iterator[_Endpoint]:
-    for line in text.splitlines():
-        words = line.split(" ")
-        if len(words) == 4 and words[1].isdigit():
-            yield _Endpoint(words[0], int(words[1]), words[2], words[3])
+def _is_in(policy: Policy, known: set[tuple[str, str, str]]) -> bool | None:
+    """Whether an agent has a policy; None where the kind's rules do not name the object that they came of."""
+    if (policy.api_version, policy.kind) not in (*CUTS, NETWORK_POLICY):
+        return None
+    return (policy.kind, policy.namespace, policy.name) in known
 
 
 def _pause() -> None:
