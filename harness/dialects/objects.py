@@ -31,7 +31,7 @@ _METADATA = (
 
 _IDLE_ANNOTATIONS = {
     "projectcalico.org/policy-audit-mode": "to see what a policy would deny: Calico's StagedNetworkPolicy "
-    "and its kin, or Cilium's policy audit mode (semantics.md 6)",
+    "and its kin, or Cilium's policy audit mode",
 }
 """Annotations that guides mention and that no CNI knows."""
 

@@ -195,15 +195,16 @@ def merged(stages: Iterable[Stage]) -> tuple[Stage, ...]:
 
 
 OPEN_POINTS = {
-    "ipblock-pod": "an ipBlock that covers pod addresses (semantics.md 4 no. 1)",
-    "ipblock-node": "an ipBlock that covers node addresses (semantics.md 4 no. 2)",
-    "own-service": "a pod that reaches itself through its own Service (semantics.md 4 no. 8)",
-    "icmp": "ICMP, which NetworkPolicy does not define (semantics.md 4 no. 10 and 11)",
-    "nodeport-source": "the source address of NodePort traffic (semantics.md 4 no. 9)",
-    "established": "connections opened before the change (semantics.md 4 no. 13)",
-    "host-network": "a hostNetwork pod as subject or peer of a policy (semantics.md 4 no. 3 and 4)",
-    "equal-priority": "which of two policies of the same priority comes first (semantics.md 4 no. 20)",
-    "own-node": "a policy that denies what a pod sends to its own node (semantics.md 3.1 no. 11 and 3.2)",
-    "domain-name": "for which addresses a domain name stands (semantics.md 3.2)",
+    # docs/semantics.md, section 4
+    "ipblock-pod": "an ipBlock that covers pod addresses",
+    "ipblock-node": "an ipBlock that covers node addresses",
+    "own-service": "a pod that reaches itself through its own Service",
+    "icmp": "ICMP, which NetworkPolicy does not define",
+    "nodeport-source": "the source address of NodePort traffic",
+    "established": "connections opened before the change",
+    "host-network": "a hostNetwork pod as subject or peer of a policy",
+    "equal-priority": "which of two policies of the same priority comes first",
+    "own-node": "a policy that denies what a pod sends to its own node",
+    "domain-name": "for which addresses a domain name stands",
 }
 """What the specification leaves open, by name; the text completes `undefined by the specification: …`."""

@@ -99,7 +99,7 @@ def _covers_pods(peer: BlockPeer) -> Iterator[Diagnostic]:
             "ipblock-may-cover-pods",
             Severity.INFO,
             f"{network} reaches into {covered[0]}, where pods may have their addresses; whether an ipBlock "
-            "matches pods differs from CNI to CNI (semantics.md 4 no. 1)",
+            "matches pods differs from CNI to CNI",
             peer.place,
             help="except the cluster's own ranges, and select pods by their labels",
         )
