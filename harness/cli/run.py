@@ -125,9 +125,12 @@ def _measure(scenarios: Sequence[Scenario], how: _How, opening: Opening) -> RunR
     from harness.report.live import LiveReport
     from harness.report.printer import printer
     from harness.report.progress import progress
+    from harness.report.streams import shown_together
 
     out = sys.stderr if how.aside else sys.stdout
-    bar = progress(sys.stderr, quiet=how.quiet, environ=os.environ)
+    bar = progress(
+        sys.stderr, quiet=how.quiet, environ=os.environ, told=shown_together(out, sys.stderr, os.environ)
+    )
     report = LiveReport(printer(out, how.color), bar, verbose=how.verbose, quiet=how.quiet)
 
     def emit(event: Event) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from harness.engine.events import Event, RunFinished, RunStarted, ScenarioFinished
 from harness.model.result import Backend, ScenarioResult
 from harness.report.printer import Printer
@@ -31,7 +33,7 @@ class LiveReport:
                 self._order = [item.name for item in event.scenarios]
                 self._planned = len(event.scenarios)
                 names = names_width(event.scenarios)
-                self._style = Style(self._style.columns, self._style.verbose, self._style.quiet, names)
+                self._style = replace(self._style, names=names)
             case ScenarioFinished(result):
                 self._finished[result.scenario.name] = result
                 while self._order and self._order[0] in self._finished:
@@ -47,7 +49,10 @@ class LiveReport:
 
     def _show(self, result: ScenarioResult) -> None:
         assert self._backend is not None, "the engine's first event is RunStarted"
-        lines = render_scenario(result, self._backend, self._style)
+        style = self._style
+        if self._progress.tells_passes and not style.verbose:
+            style = replace(style, quiet=True)
+        lines = render_scenario(result, self._backend, style)
         if lines:
             with self._progress.hidden():
                 self._printer.print(lines)

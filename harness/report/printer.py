@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _ASCII = str.maketrans({"…": "~", "·": "-", "→": ">"})
+_COERCED = "C.UTF-8"
 _DEFAULT_COLUMNS = 100
 
 
@@ -77,14 +78,32 @@ def console(stream: TextIO, columns: int) -> Console:
     )
 
 
-def encodable(text: str, stream: TextIO) -> str:
-    """`text` in characters that the stream's encoding has."""
+def encodable(text: str, stream: TextIO, environ: Mapping[str, str] = os.environ) -> str:
+    """`text` in characters that the stream's encoding has and its reader can show."""
+    if text.isascii():
+        return text
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    try:
-        text.encode(encoding)
-    except UnicodeEncodeError:
+    if not speaks_unicode(stream, environ):
+        encoding = "ascii" if encoding.lower().replace("-", "").startswith("utf") else encoding
         return text.translate(_ASCII).encode(encoding, "backslashreplace").decode(encoding)
     return text
+
+
+def speaks_unicode(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether what reads the stream shows Unicode: its encoding, and the locale that the user asked for.
+
+    Python writes UTF-8 in the C locale, too (PEP 538, 540), whatever the terminal makes of it; and it sets
+    LC_CTYPE itself then.
+    """
+    encoding = (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "")
+    if not encoding.startswith("utf"):
+        return False
+    if environ.get("PYTHONIOENCODING") or environ.get("PYTHONUTF8") == "1":
+        return True
+    asked = environ.get("LC_ALL") or environ.get("LC_CTYPE")
+    if not asked or asked == _COERCED:
+        asked = environ.get("LC_ALL") or environ.get("LANG") or _COERCED
+    return asked not in ("C", "POSIX") and ("." not in asked or "utf" in asked.lower())
 
 
 def wants_colour(choice: str, stream: TextIO, environ: Mapping[str, str]) -> bool:

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Protocol, TextIO
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol, TextIO
 
 from harness.engine.events import (
-    CellJudged,
     Event,
     Interrupted,
     PhaseStarted,
-    RunFinished,
     RunStarted,
     ScenarioFinished,
-    ScenarioStarted,
 )
-from harness.model.scenario import Scenario
-from harness.report.printer import columns_of, console, encodable
+from harness.report.bar import STOPPING, BarProgress
+from harness.report.printer import encodable
 from harness.report.streams import silence
-from harness.report.text import count, duration, shorten
+from harness.report.terminal import headline
+from harness.report.text import count, duration, plain
 from harness.source.render import printable
-
-if TYPE_CHECKING:
-    from rich.progress import TaskID
-
-STOPPING = "stopping: worlds are being taken down and reports written; once more to leave at once"
 
 _PHASES = {
     "build": "building the world",
@@ -36,18 +29,15 @@ _PHASES = {
     "close": "taking the world down",
 }
 
-_BRIEFLY = {
-    "build": "building",
-    "control": "controls",
-    "apply": "applying",
-    "sweep": "probing",
-    "evidence": "evidence",
-    "close": "removing",
-}
-
 
 class Progress(Protocol):
-    """A listener that tells how far the run is."""
+    """A listener that tells how far the run is.
+
+    Attributes:
+        tells_passes: A scenario that passed has its line already; the report need not say it again.
+    """
+
+    tells_passes: bool
 
     def __call__(self, event: Event) -> None:
         """Take one event."""
@@ -65,6 +55,8 @@ class Progress(Protocol):
 class NoProgress:
     """`-q`."""
 
+    tells_passes = False
+
     def __call__(self, event: Event) -> None:
         """Ignore the event."""
 
@@ -77,31 +69,41 @@ class NoProgress:
 
 
 class LineProgress:
-    """One line per phase, for logs.
+    """Lines for logs: one per scenario when it is done.
 
     Args:
         stream: Usually stderr.
-        groups: Collect the lines of each scenario in a `::group::` of GitHub Actions, written at its end.
+        groups: Collect the phases of each scenario in a `::group::` of GitHub Actions, written at its end.
+        told: The results themselves go to the same place, so that a line here would say it twice.
     """
 
-    def __init__(self, stream: TextIO, *, groups: bool = False) -> None:
+    def __init__(self, stream: TextIO, *, groups: bool = False, told: bool = False) -> None:
+        self.tells_passes = groups and told
         self._stream = stream
         self._groups = groups
+        self._told = told
         self._held: dict[str, list[str]] = {}
+        self._planned = self._done = 0
 
     def __call__(self, event: Event) -> None:
         """Write what the event says, if it is worth a line."""
         match event:
             case RunStarted():
+                self._planned = len(event.scenarios)
                 cells = sum(len(item.cells) for item in event.scenarios)
-                scenarios = count(len(event.scenarios), "scenario")
+                scenarios = count(self._planned, "scenario")
                 self._write(f"{scenarios}, {count(cells, 'cell')} on {event.backend.spec}, run {event.run}")
             case PhaseStarted():
-                self._say(event.scenario, _phase(event))
+                if self._groups:
+                    self._held.setdefault(event.scenario.name, []).append(_phase(event))
             case ScenarioFinished(result):
-                text = f"{result.status} after {duration(result.seconds)}"
-                self._say(result.scenario, text)
-                self._release(result.scenario, text)
+                self._done += 1
+                name = result.scenario.name
+                if self._groups:
+                    self._group(plain([headline(result)]).strip(), self._held.pop(name, []))
+                elif not self._told:
+                    took = f"{result.status} after {duration(result.seconds)}"
+                    self._write(f"{name}: {took} ({self._done} of {self._planned})")
             case Interrupted():
                 self._write(STOPPING)
             case _:
@@ -116,17 +118,6 @@ class LineProgress:
         for name, lines in self._held.items():
             self._group(name, lines)
         self._held.clear()
-
-    def _say(self, scenario: Scenario, text: str) -> None:
-        message = f"{scenario.name}: {text}"
-        if self._groups:
-            self._held.setdefault(scenario.name, []).append(message)
-        else:
-            self._write(message)
-
-    def _release(self, scenario: Scenario, text: str) -> None:
-        if self._groups:
-            self._group(f"{scenario.name}: {text}", self._held.pop(scenario.name, []))
 
     def _group(self, title: str, lines: list[str]) -> None:
         # A line of our own must not be read as a workflow command, so every one of them is led by a word.
@@ -143,85 +134,6 @@ class LineProgress:
             silence(self._stream)
 
 
-class BarProgress:
-    """A bar that counts judged cells and names what is going on; gone when the run is over."""
-
-    def __init__(self, stream: TextIO, environ: Mapping[str, str]) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
-        from rich.progress import Progress as Bar
-
-        self._columns = columns_of(stream, environ)
-        self._bar = Bar(
-            SpinnerColumn(),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.description}", markup=False),
-            console=console(stream, self._columns),
-            transient=True,
-        )
-        self._task: TaskID | None = None
-        self._judged: dict[str, int] = {}
-        self._running: dict[str, str] = {}
-        self._stopping = False
-
-    def __call__(self, event: Event) -> None:
-        """Move the bar."""
-        match event:
-            case RunStarted():
-                total = sum(len(item.cells) for item in event.scenarios)
-                self._task = self._bar.add_task("", total=total)
-                self._bar.start()
-            case ScenarioStarted(scenario):
-                self._running[scenario.name] = _BRIEFLY["build"]
-            case PhaseStarted():
-                self._running[event.scenario.name] = _BRIEFLY.get(event.phase, event.phase)
-            case CellJudged():
-                self._judged[event.scenario.name] = self._judged.get(event.scenario.name, 0) + 1
-                self._advance(1)
-            case ScenarioFinished(result):
-                self._running.pop(result.scenario.name, None)
-                planned = len(result.scenario.cells)
-                self._advance(max(0, planned - self._judged.pop(result.scenario.name, 0)))
-            case Interrupted():
-                self._stopping = True
-            case RunFinished():
-                self.close()
-            case _:
-                pass
-        if self._task is not None:
-            self._bar.update(self._task, description=self._description())
-
-    @contextmanager
-    def hidden(self) -> Iterator[None]:
-        """Erase the bar, and draw it again afterwards."""
-        running = self._bar.live.is_started
-        self._bar.stop()
-        try:
-            yield
-        finally:
-            if running:
-                self._bar.start()
-
-    def close(self) -> None:
-        """Erase the bar for good."""
-        self._bar.stop()
-
-    def _advance(self, cells: int) -> None:
-        if self._task is not None:
-            self._bar.advance(self._task, cells)
-
-    def _description(self) -> str:
-        room = max(10, self._columns - 48)
-        if self._stopping:
-            return shorten(STOPPING, room)
-        if not self._running:
-            return ""
-        name, phase = next(iter(self._running.items()))
-        more = f" (+{len(self._running) - 1})" if len(self._running) > 1 else ""
-        return f"{shorten(printable(name), room - len(phase) - 2 - len(more))}: {phase}{more}"
-
-
 def _phase(event: PhaseStarted) -> str:
     text = _PHASES.get(event.phase, event.phase)
     if event.cells:
@@ -229,18 +141,19 @@ def _phase(event: PhaseStarted) -> str:
     return f"step {event.step}: {text}" if event.step else text
 
 
-def progress(stream: TextIO, *, quiet: bool, environ: Mapping[str, str]) -> Progress:
+def progress(stream: TextIO, *, quiet: bool, environ: Mapping[str, str], told: bool = False) -> Progress:
     """The progress that suits the stream and the environment.
 
     Args:
         stream: Usually stderr.
         quiet: Nothing at all.
         environ: `GITHUB_ACTIONS` makes groups, `CI` lines even on a terminal.
+        told: The results go to the same place.
     """
     if quiet:
         return NoProgress()
     if environ.get("GITHUB_ACTIONS") == "true":
-        return LineProgress(stream, groups=True)
+        return LineProgress(stream, groups=True, told=told)
     if stream.isatty() and not environ.get("CI") and environ.get("TERM") != "dumb":
         return BarProgress(stream, environ)
-    return LineProgress(stream)
+    return LineProgress(stream, told=told)

@@ -18,8 +18,10 @@ from harness.report.failures import (
     details,
     full_id,
     grouped,
-    headline,
     more,
+)
+from harness.report.failures import (
+    headline as cell_headline,
 )
 from harness.report.summary import IMPLIED_STEP, words
 from harness.report.text import EMPTY, Line, Span, count, duration, indent, line, pad, shorten, width
@@ -40,6 +42,8 @@ _STYLES: Final = {
 _NAME_LIMIT: Final = 40
 _LISTED: Final = 5
 """How many cells of a group are named before `and N more cells`."""
+_RECALLED: Final = 12
+"""Lines of the recapitulation at the end."""
 _LABEL: Final = 10
 
 
@@ -80,7 +84,7 @@ def render_scenario(result: ScenarioResult, backend: Backend, style: Style) -> l
     good = result.status in (Status.PASSED, Status.SKIPPED)
     if good and style.quiet:
         return []
-    lines = [_headline(result, style)]
+    lines = [headline(result, style)]
     if result.error:
         lines += indent([line((result.error, "error"))], 6)
     several = len(result.steps) > 1 or any(step.name != IMPLIED_STEP for step in result.steps)
@@ -118,7 +122,8 @@ def step_matrix(cells: Sequence[CellResult], columns: int) -> list[Line]:
     )
 
 
-def _headline(result: ScenarioResult, style: Style) -> Line:
+def headline(result: ScenarioResult, style: Style = Style()) -> Line:
+    """One scenario in a line: status, name, cells, time, and what is wrong."""
     word, colour = _WORDS[result.status]
     name = pad(shorten(result.scenario.name, max(_NAME_LIMIT, style.names)), style.names)
     if result.skipped and not result.cells:
@@ -184,7 +189,7 @@ def _remarks(step: StepResult) -> list[Line]:
             continue
         texts = [*cell.notes, cell.finding_text] if cell.finding_text else list(cell.notes)
         if cell.status in (Status.XFAILED, Status.SKIPPED):
-            texts.insert(0, headline(cell))
+            texts.insert(0, cell_headline(cell))
         lines += [line((f"  {'note':<{_LABEL}}", "dim"), (cell.id, "bold"), f" {text}") for text in texts]
     return [EMPTY, *lines] if lines else []
 
@@ -197,6 +202,7 @@ def render_summary(result: RunResult, style: Style, planned: int = 0) -> list[Li
         style: How to lay out.
         planned: How many scenarios were to run, when some were not begun.
     """
+    recap = [] if style.quiet else _recap(result)
     parts: list[str | Span] = []
     for status in (Status.FAILED, Status.ERROR, Status.PASSED, Status.XFAILED, Status.SKIPPED):
         number = result.count(status)
@@ -232,9 +238,40 @@ def render_summary(result: RunResult, style: Style, planned: int = 0) -> list[Li
     if planned > len(result.scenarios):
         missing = count(planned - len(result.scenarios), "scenario")
         lines.append(line((f"{missing} not begun", "error")))
+    if recap:
+        lines = [*recap, EMPTY, *lines]
     if style.quiet or not result.scenarios:
         return lines
     return [EMPTY, *lines] if not _ends_empty(result) else lines
+
+
+def _recap(result: RunResult) -> list[Line]:
+    """What is wrong, once more, when other scenarios have pushed it up: failures first."""
+    wrong = [item for item in result.scenarios if item.status in (Status.FAILED, Status.ERROR)]
+    if not wrong or (len(wrong) == 1 and wrong[0] is result.scenarios[-1]):
+        return []
+    failed: list[Line] = []
+    errors: list[Line] = []
+    for item in wrong:
+        for step in item.steps:
+            for group in grouped(step.name, step.cells):
+                first = group.cells[0]
+                lines = failed if first.status is Status.FAILED else errors
+                place = first.cell.place.short
+                lines.append(_short(first.status, full_id(item.scenario.name, step.name, first.id), place))
+                if len(group.cells) > 1:
+                    errors.append(line(" " * 7, (more(len(group.cells) - 1), "dim")))
+        if item.error:
+            errors.append(_short(Status.ERROR, item.scenario.name, item.scenario.place.short))
+    lines = [*failed, *errors]
+    if len(lines) > _RECALLED:
+        left = len(lines) - _RECALLED + 1
+        lines = [*lines[: _RECALLED - 1], line(" " * 7, (f"and {left} more above", "dim"))]
+    return lines
+
+
+def _short(status: Status, name: str, place: str) -> Line:
+    return line((f"{status.upper():<7}", _STYLES[status]), (name, "bold"), ("  ", ""), (place, "place"))
 
 
 def _ends_empty(result: RunResult) -> bool:

@@ -2,6 +2,9 @@
 
 import os
 
+# Reports are written for the locale; snapshots for this one.
+os.environ["LC_ALL"] = "C.UTF-8"
+
 from hypothesis import settings
 
 # How long an example takes says more of the machine's other work than of the code. In CI the examples are

@@ -80,7 +80,7 @@ def test_as_expected(run: Run) -> None:
     assert result.exit_code == 0
     assert result.stdout.startswith("PASS  shop    2 cells")
     assert "2 passed in" in result.stdout
-    assert "netcheck: shop: building the world" in result.stderr
+    assert "netcheck: shop: passed after" in result.stderr
 
 
 def test_a_wrong_verdict(run: Run) -> None:
@@ -257,7 +257,7 @@ def test_verbose_shows_the_matrix(run: Run) -> None:
 
 def test_groups_in_github_actions(run: Run) -> None:
     result = run(env={"GITHUB_ACTIONS": "true"})
-    assert "::group::shop: passed after" in result.stderr
+    assert "::group::PASS  shop    2 cells" in result.stderr
     assert "::endgroup::" in result.stderr
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 
 import pytest
@@ -19,9 +20,10 @@ from harness.engine.events import (
     ScenarioStarted,
 )
 from harness.model.result import RunResult
+from harness.report.bar import BarProgress, Pace
 from harness.report.live import LiveReport
 from harness.report.printer import PlainPrinter
-from harness.report.progress import BarProgress, LineProgress, NoProgress, progress
+from harness.report.progress import LineProgress, NoProgress, progress
 from harness.report.terminal import Style, names_width, render
 from harness.report.text import plain
 from tests.unit import report_samples as samples
@@ -50,10 +52,11 @@ def events(result: RunResult, order: list[int] | None = None) -> list[Event]:
 RESULT = samples.run(samples.passing(), samples.steps(), samples.unbuildable())
 
 
-@pytest.mark.parametrize("groups", [False, True])
-def test_lines(groups: bool, snapshot: SnapshotAssertion) -> None:
+@pytest.mark.parametrize("told", [False, True], ids=["alone", "told"])
+@pytest.mark.parametrize("groups", [False, True], ids=["lines", "groups"])
+def test_lines(groups: bool, told: bool, snapshot: SnapshotAssertion) -> None:
     out = io.StringIO()
-    listener = LineProgress(out, groups=groups)
+    listener = LineProgress(out, groups=groups, told=told)
     for event in events(RESULT):
         listener(event)
     listener.close()
@@ -68,7 +71,23 @@ def test_groups_of_scenarios_that_never_finished_are_written_at_the_end() -> Non
     assert "::group::" not in out.getvalue()
     assert "stopping: worlds are being taken down" in out.getvalue()
     listener.close()
-    assert "::group::api-policy\nnetcheck: api-policy: building the world\n::endgroup::" in out.getvalue()
+    assert "::group::api-policy\nnetcheck: building the world\n::endgroup::" in out.getvalue()
+
+
+def test_in_a_log_that_shows_both_a_pass_is_one_line() -> None:
+    """GitHub's log: the group's title is the line of a pass; what failed is told outside of any group."""
+    log = io.StringIO()
+    listener = LineProgress(log, groups=True, told=True)
+    report = LiveReport(PlainPrinter(log, 80), listener)
+    for event in events(RESULT):
+        listener(event)
+        report(event)
+    text = log.getvalue()
+    assert text.count("PASS  api-policy") == 1
+    assert text.count("::group::") == text.count("::endgroup::") == 3
+    outside = re.sub(r"::group::.*?::endgroup::\n", "", text, flags=re.S)
+    assert "FAIL  relabel" in outside
+    assert "FAILED relabel::relabelled::n/cli->n/srv:80/TCP" in outside
 
 
 def test_no_text_of_a_scenario_is_a_workflow_command() -> None:
@@ -80,18 +99,98 @@ def test_no_text_of_a_scenario_is_a_workflow_command() -> None:
     assert not any(item.startswith("::error") for item in out.getvalue().splitlines())
 
 
-def test_the_bar_counts_cells_and_is_gone_at_the_end() -> None:
+class Clock:
+    """Seconds that pass when they are told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_pace_of_a_run() -> None:
+    clock = Clock()
+    pace = Pace(clock)
+    told: list[str] = []
+    for event in events(RESULT):
+        pace(event)
+        clock.now += 1
+        told.append(pace.text(100))
+    assert told[:4] == [
+        "0/3",
+        "0/3  api-policy: building",
+        "0/3  api-policy: building",
+        "0/3  api-policy: probing",
+    ]
+    # Four cells of nine after eight seconds: their probes have come back once the step goes on.
+    assert told[7] == "0/3  10 s left  api-policy: probing"
+    assert told[8] == "1/3  12 s left"
+    assert told[-1] == "3/3"
+
+
+def test_speed_counts_what_has_come_back() -> None:
+    clock = Clock()
+    pace = Pace(clock)
+    plan = RESULT.scenarios[0].scenario
+    pace(RunStarted("r1", RESULT.backend, (plan,)))
+    pace(PhaseStarted(plan, "control", cells=400))
+    clock.now += 4
+    assert list(pace.parts()) == ["0/1"]
+    pace(PhaseStarted(plan, "apply", "expect"))
+    assert list(pace.parts()) == ["0/1", "100 probes/s"]
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 120])
+def test_the_pace_fits_its_line(columns: int) -> None:
+    clock = Clock()
+    pace = Pace(clock)
+    plan = RESULT.scenarios[0].scenario
+    long = replace(plan, name="a-scenario-with-a-very-long-name-indeed")
+    for event in (
+        RunStarted("r1", RESULT.backend, (long, plan)),
+        ScenarioStarted(long),
+        ScenarioStarted(plan),
+        PhaseStarted(long, "control", cells=4000),
+        PhaseStarted(long, "sweep", "expect", 8),
+        CellJudged(long, "expect", RESULT.scenarios[0].cells[0]),
+    ):
+        pace(event)
+    clock.now += 50
+    text = pace.text(columns)
+    assert len(text) <= columns
+    # What it is at stays whole; the name gives way, then what is less important.
+    assert text.startswith("0/2  ")
+    assert text.endswith("indeed: probing (+1)" if columns >= 60 else ": probing (+1)")
+    pace(Interrupted("SIGINT"))
+    assert pace.text(columns).startswith("stopping")
+    assert len(pace.text(columns)) <= columns
+
+
+def bar(environ: dict[str, str]) -> str:
     out = Terminal()
-    listener = BarProgress(out, {"COLUMNS": "100"})
+    listener = BarProgress(out, {"COLUMNS": "100"} | environ)
     for event in events(RESULT)[:-1]:
         listener(event)
     with listener.hidden():
         out.write("RESULT\n")
     listener(RunFinished(RESULT))
-    text = out.getvalue()
-    assert "9/9" in text
+    return out.getvalue()
+
+
+def test_the_bar_is_gone_at_the_end() -> None:
+    text = bar({})
+    assert "━" in text
+    assert "3/3" in text
     assert text.rstrip("\n").endswith("\x1b[2K")
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h")
+
+
+@pytest.mark.parametrize("environ", [{"LANG": "C"}, {"LC_ALL": "POSIX"}, {"LANG": "de_DE.ISO-8859-1"}])
+def test_the_bar_is_ascii_where_the_terminal_is(environ: dict[str, str]) -> None:
+    text = bar(environ)
+    assert text.isascii()
+    assert "################" in text
 
 
 @pytest.mark.parametrize(
@@ -129,21 +228,3 @@ def test_an_interrupted_run_shows_what_finished() -> None:
     assert "FAIL  relabel" in out.getvalue()
     assert "api-policy" not in out.getvalue()
     assert out.getvalue().endswith("interrupted: 3 of 3 cells measured\n2 scenarios not begun\n")
-
-
-def test_the_bar_keeps_the_phase_whole_and_shortens_the_name() -> None:
-    plan = RESULT.scenarios[0].scenario
-    long = replace(plan, name="a-scenario-with-a-very-long-name-indeed")
-    bar = BarProgress(Terminal(), {"COLUMNS": "80"})
-    for event in (
-        RunStarted("r1", RESULT.backend, (long, plan)),
-        ScenarioStarted(long),
-        ScenarioStarted(plan),
-        PhaseStarted(long, "sweep", "expect", 8),
-    ):
-        bar(event)
-    text = bar._description()
-    bar.close()
-    assert text.startswith("a-scen")
-    assert text.endswith("indeed: probing (+1)")
-    assert len(text) <= 32

@@ -15,7 +15,15 @@ from syrupy.assertion import SnapshotAssertion
 from harness.model.result import RunResult, ScenarioResult
 from harness.model.verdict import Status
 from harness.report.failures import details, headline
-from harness.report.printer import ColourPrinter, PlainPrinter, columns_of, encodable, printer, wants_colour
+from harness.report.printer import (
+    ColourPrinter,
+    PlainPrinter,
+    columns_of,
+    encodable,
+    printer,
+    speaks_unicode,
+    wants_colour,
+)
 from harness.report.terminal import Style, names_width, render
 from harness.report.text import duration, line, plain
 from tests.unit import report_samples as samples
@@ -50,6 +58,22 @@ def test_verbose_screen(name: str, snapshot: SnapshotAssertion) -> None:
 def test_several_scenarios_stand_under_each_other(snapshot: SnapshotAssertion) -> None:
     result = samples.run(samples.passing(), samples.skipped(), samples.unbuildable(), samples.passing())
     assert text_of(result) == snapshot
+
+
+def test_a_whole_run(snapshot: SnapshotAssertion) -> None:
+    assert text_of(everything(), columns=100) == snapshot
+
+
+def test_what_is_wrong_is_recalled_where_something_stands_below_it() -> None:
+    alone = text_of(samples.run(samples.passing(), samples.steps()))
+    assert alone.count("FAILED relabel::") == 1
+    above = text_of(samples.run(samples.steps(), samples.passing()))
+    assert "\nFAILED relabel::relabelled::n/cli->n/srv:80/TCP  scenarios/shop.yaml:55\n\n1 failed," in above
+    many = text_of(samples.run(*(replace(samples.broken()) for _ in range(9)), samples.failing()))
+    recap = many.rpartition("\n\n")[0].rpartition("\n\n")[2].splitlines()
+    words = [item.split()[0] for item in recap]
+    assert words == ["FAILED"] * 4 + ["ERROR", "and", "ERROR"] * 2 + ["ERROR", "and"]
+    assert recap[-1] == "       and 20 more above"
 
 
 def test_quiet_says_only_what_is_wrong() -> None:
@@ -119,6 +143,31 @@ def test_markup_in_text_is_only_text(text: str) -> None:
 def test_a_stream_that_knows_only_ascii_gets_ascii() -> None:
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     assert encodable("a…b · ü", stream) == "a~b - \\xfc"
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, True),
+        ({"LANG": "en_US.UTF-8"}, True),
+        ({"LANG": "C.UTF-8"}, True),
+        ({"LANG": "de_DE.utf8"}, True),
+        ({"LANG": "C"}, False),
+        ({"LANG": "POSIX"}, False),
+        ({"LANG": "de_DE.ISO-8859-1"}, False),
+        # Python itself sets this one in the C locale.
+        ({"LANG": "C", "LC_CTYPE": "C.UTF-8"}, False),
+        ({"LANG": "C", "LC_CTYPE": "en_US.UTF-8"}, True),
+        ({"LANG": "C", "LC_ALL": "C.UTF-8"}, True),
+        ({"LANG": "en_US.UTF-8", "LC_ALL": "C"}, False),
+        ({"LANG": "C", "PYTHONIOENCODING": "utf-8"}, True),
+        ({"LC_CTYPE": "C.UTF-8"}, True),
+    ],
+)
+def test_ascii_where_the_locale_is(environ: dict[str, str], expected: bool) -> None:
+    assert speaks_unicode(io.TextIOWrapper(io.BytesIO(), encoding="utf-8"), environ) is expected
+    shown = encodable("a…b → é", io.StringIO(), environ)
+    assert shown == ("a…b → é" if expected else "a~b > \\xe9")
 
 
 @pytest.mark.parametrize(
