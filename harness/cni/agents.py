@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.clusters.kube.api import Api, ApiError
+from harness.clusters.kube.nodes import is_ready, runs_linux
 from harness.engine.cluster import ClusterError
 
 PATIENCE = 20.0
@@ -101,11 +102,16 @@ class Agents:
 
 
 def first_node(api: Api) -> str:
-    """The name of some node that is ready to be asked."""
-    names = sorted(str(item["metadata"]["name"]) for item in api.get("/api/v1/nodes")["items"])
-    if not names:
-        raise AgentError("the cluster has no node")
-    return names[0]
+    """The name of some node that is ready to be asked.
+
+    Raises:
+        AgentError: There is none.
+    """
+    found = (item for item in api.get("/api/v1/nodes")["items"] if is_ready(item) and runs_linux(item))
+    name = min((str(item["metadata"]["name"]) for item in found), default="")
+    if not name:
+        raise AgentError("the cluster has no node that is ready")
+    return name
 
 
 class _Shell:

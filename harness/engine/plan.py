@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from harness.model.builtin import DNS_POD
 from harness.model.probe import DnsQuery, Probe, SourceKind, TargetKind
 from harness.model.scenario import Cell, Scenario, Step
 from harness.model.topology import Family, Protocol, ServiceType, Topology
@@ -118,5 +119,6 @@ def _cell_needs(cell: Cell, need: Callable[[str, str], None]) -> None:
         need("ipv6", f"cell {cell.id}")
     if probe.source.kind is SourceKind.NODE or probe.target.kind is TargetKind.NODE:
         need("node-probes", f"cell {cell.id}")
-    if isinstance(probe.request, DnsQuery) or probe.target.kind is TargetKind.HOST:
+    at_dns = probe.target.name == DNS_POD and probe.target.kind in (TargetKind.POD, TargetKind.SERVICE)
+    if isinstance(probe.request, DnsQuery) or probe.target.kind is TargetKind.HOST or at_dns:
         need("dns", f"cell {cell.id}")

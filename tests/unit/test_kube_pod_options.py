@@ -7,19 +7,22 @@ import json
 import os
 import subprocess
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner
 
 from harness.cli import cli
 from harness.clusters.kube import admission, extra_labels, images, manifests, meshes, nodes
-from harness.clusters.kube.api import ApiError
+from harness.clusters.kube.api import Api, ApiError
 from harness.clusters.kube.bundle import Agent, AgentError, packed
 from harness.clusters.kube.errors import refusal
 from harness.clusters.kube.manifests import PodOptions
 from harness.clusters.kube.pulling import read_secrets
 from harness.clusters.kube.template import PodTemplate, load
+from harness.cni import agents
+from harness.cni.agents import first_node
 from harness.engine.cluster import ClusterError
 from harness.model.scenario import Scenario
 from harness.model.topology import Listener, Pod
@@ -367,6 +370,20 @@ def test_nodes_by_affinity(tmp_path: Path, expression: str, expected: list[str])
     assert wrong == ""
     items = [node("a", zone="x", rank="2"), node("b", zone="y", rank="4"), node("c")]
     assert names(items, template) == expected
+
+
+def test_nodes_without_linux_are_left_out() -> None:
+    windows = node("a", **{"kubernetes.io/os": "windows"})
+    assert names([windows, node("b", **{"kubernetes.io/os": "linux"})], PodTemplate()) == ["b"]
+    with pytest.raises(ClusterError, match="a runs windows"):
+        nodes.usable([windows], PodTemplate())
+
+
+def test_a_plugin_is_asked_on_a_node_that_is_ready() -> None:
+    items = [node("a", ready="Unknown"), node("b", **{"kubernetes.io/os": "windows"}), node("d"), node("c")]
+    assert first_node(cast("Api", SimpleNamespace(get=lambda path: {"items": items}))) == "c"
+    with pytest.raises(agents.AgentError, match="no node that is ready"):
+        first_node(cast("Api", SimpleNamespace(get=lambda path: {"items": items[:2]})))
 
 
 def test_no_node_is_left() -> None:

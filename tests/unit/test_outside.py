@@ -43,6 +43,7 @@ class FakeDocker(Docker):
         self._mounts = [{"Destination": item} for item in mounts]
         self._refuse = refuse
         self.shown = ""
+        self.stuck = False
 
     def containers(self, *filters: str) -> list[str]:
         wanted = dict(item.removeprefix("label=").partition("=")[::2] for item in filters)
@@ -70,6 +71,8 @@ class FakeDocker(Docker):
     def exec(self, container: str, *command: str, input: bytes | None = None, **_: Any) -> Completed:
         lines = (input or b"").decode().strip()
         self.log.append(f"{container}: {' '.join(command)} {lines}".strip())
+        if self.stuck and "route del" in lines:
+            raise CommandError("docker exec failed: no such exec", program="docker", code=1)
         if self._refuse and "route add" in lines:
             raise CommandError("no", program="docker", code=2, stderr=self._refuse)
         return Completed(self.shown if "show" in command and "-4" in command else "", "")
@@ -100,6 +103,20 @@ def test_an_external_is_a_container_with_a_route_from_every_node() -> None:
     externals.close()
     assert "one-worker: ip -force -batch - route del 203.0.113.10 via 172.18.0.13 proto 78" in docker.log
     assert docker.log[-1] == "remove nc-1-shop"
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_routes_that_cannot_be_removed_are_said(left: bool) -> None:
+    docker = FakeDocker()
+    externals = outside(docker).open("nc-1", "r1", {"shop": SHOP})
+    docker.stuck = True
+    docker.shown = f"203.0.113.{10 if left else 99} via {docker.addresses['nc-1-shop']} dev eth0\n"
+    if left:
+        with pytest.raises(ClusterError, match=r"routes to 203\.0\.113\.10 are left on node one-"):
+            externals.close()
+    else:
+        externals.close()
+    assert "remove nc-1-shop" in docker.log
 
 
 def test_a_route_that_is_there_belongs_to_somebody_else() -> None:

@@ -292,18 +292,34 @@ class KindExternals:
     def close(self) -> None:
         """See `Externals`."""
         with ThreadPoolExecutor(_WIDTH) as pool:
-            list(pool.map(self._unroute, self._routed))
+            troubles = list(pool.map(self._unroute, self._routed))
         self._docker.remove(list(self._containers.values()))
+        for trouble in filter(None, troubles):
+            raise trouble
 
-    def _unroute(self, node: str) -> None:
+    def _unroute(self, node: str) -> ClusterError | None:
+        """Remove the routes from a node; returns why some are left."""
         for six in (False, True):
-            lines = [
-                f"route del {address} via {gateway} proto {ROUTE_PROTOCOL}"
-                for address, gateway in self._routes
-                if (":" in address) is six
-            ]
-            with contextlib.suppress(CommandError):  # those that were never made are gone as well
+            mine = [route for route in self._routes if (":" in route[0]) is six]
+            lines = [f"route del {to} via {gateway} proto {ROUTE_PROTOCOL}" for to, gateway in mine]
+            try:
                 _batch(self._docker, node, lines, six=six, force=True)
+            except CommandError as trouble:
+                # Those that were never made, or are gone already, are no trouble.
+                try:
+                    left = sorted(to for to, gateway in _routes(self._docker, node, six=six) & set(mine))
+                except CommandError:
+                    left = sorted(to for to, _ in mine)
+                if left:
+                    return ClusterError(f"routes to {', '.join(left)} are left on node {node}: {trouble}")
+        return None
+
+
+def _routes(docker: Docker, node: str, *, six: bool) -> set[tuple[str, str]]:
+    """Routes of netcheck's on a node: where to, by which gateway."""
+    family = "-6" if six else "-4"
+    shown = docker.exec(node, "ip", family, "route", "show", "proto", ROUTE_PROTOCOL).stdout
+    return {(match[1], match[2]) for match in _ROUTE.finditer(shown)}
 
 
 def _batch(docker: Docker, node: str, lines: Sequence[str], *, six: bool, force: bool = False) -> None:
@@ -335,9 +351,7 @@ def clean_up(docker: Docker, place: Place, mine: Callable[[str], bool]) -> list[
     lines = [f"container {name}" for name in gone]
     for node in place.nodes:
         for six in (False, True):
-            family = "-6" if six else "-4"
-            shown = docker.exec(node, "ip", family, "route", "show", "proto", ROUTE_PROTOCOL).stdout
-            routes = [match.groups() for match in _ROUTE.finditer(shown) if match[2] not in kept]
+            routes = sorted(item for item in _routes(docker, node, six=six) if item[1] not in kept)
             dead = [f"route del {to} via {via} proto {ROUTE_PROTOCOL}" for to, via in routes]
             _batch(docker, node, dead, six=six)
             lines += [f"route to {to} on {node}" for to, _ in routes]

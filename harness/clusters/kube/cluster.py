@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from harness.clusters.kube import families, nodes, trespass
+from harness.clusters.kube import cluster_dns, families, nodes, trespass
 from harness.clusters.kube.addresses import Addresses
 from harness.clusters.kube.api import Api, ApiError
 from harness.clusters.kube.bundle import Agent
@@ -36,6 +36,7 @@ FEATURES = frozenset({"dns", "nodeport", "headless", "host-network", "icmp", "no
 """What every cluster has. Externals need routes on the nodes and names in the cluster's DNS: where nothing
 provides them, scenarios that need them are skipped with that reason."""
 
+_DNS = frozenset({"dns", "external-names"})
 
 UNKNOWN = "unknown"
 """A network plugin that is none of those that netcheck can tell, or its version."""
@@ -85,7 +86,8 @@ class KubeCluster:
         self._options = replace(self._options, tolerate_control_plane=tolerate, secrets=secrets)
         groups = [str(item["name"]) for item in api.get("/apis").get("groups", ())]
         self._against_meshes = labels_against(groups)
-        self._dns = _dns_addresses(api)
+        dns = cluster_dns.find(api)
+        self._dns, self._no_dns = dns.addresses, dns.trouble
         self._cni = detect(api)
         versions = {
             "context": api.context,
@@ -100,8 +102,12 @@ class KubeCluster:
         found = families.of_pods(api, listed, self._dns)
         if Family.IPV6 in found:
             features |= {"ipv6"}
-        names = (self._cni.name, "kubernetes")
-        self.backend = Backend(spec, names, versions, features, family=families.primary(self._dns))
+        lacks = {}
+        if dns.trouble:
+            features -= {"dns"}
+            lacks = {"dns": dns.trouble}
+        names, family = (self._cni.name, "kubernetes"), families.primary(self._dns)
+        self.backend = Backend(spec, names, versions, features, lacks=lacks, family=family)
 
     def claims(self, scenario: Scenario) -> Claims:
         """What there is one of; the whole cluster, if policies of it belong to no namespace."""
@@ -161,6 +167,8 @@ class KubeCluster:
             text = f"{self.backend.spec} keeps the world of one scenario, and there was another before it"
             raise ClusterError(text, "leave --keep out, or run this scenario alone")
         trespass.refuse(scenario, self._labels_of)
+        if not self._dns and not _DNS.isdisjoint(needs(scenario)):
+            raise ClusterError(self._no_dns, "what is assumed must be there all the same")
         kinds = _policy_kinds(scenario)
         for api_version, kind in sorted(kinds):
             self._served(api_version, kind)
@@ -254,16 +262,3 @@ class KubeCluster:
 
 def _policy_kinds(scenario: Scenario) -> frozenset[Kind]:
     return frozenset((policy.api_version, policy.kind) for step in scenario.steps for policy in step.policies)
-
-
-def _dns_addresses(api: Api) -> tuple[str, ...]:
-    try:
-        found = api.get("/api/v1/namespaces/kube-system/services/kube-dns")
-    except ApiError as trouble:
-        if trouble.status != 404:
-            raise
-        raise ClusterError(
-            "the cluster has no service kube-system/kube-dns",
-            "netcheck needs the cluster's DNS there, as every Kubernetes distribution has it",
-        ) from trouble
-    return tuple(found["spec"].get("clusterIPs") or [found["spec"]["clusterIP"]])

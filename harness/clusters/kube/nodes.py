@@ -1,4 +1,4 @@
-"""Which nodes pods may run on: ready, chosen by the pod template, with taints that the pods tolerate."""
+"""Which nodes pods may run on: ready, Linux, chosen by the pod template, with taints that the pods tolerate."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from harness.engine.cluster import ClusterError
 
 Json = Mapping[str, Any]
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
+_SYSTEM = "kubernetes.io/os"
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 
 
@@ -48,10 +49,22 @@ def usable(items: Iterable[Json], template: PodTemplate) -> tuple[list[tuple[str
     return workers + control, True
 
 
-def _unusable(item: Json, labels: Mapping[str, str], template: PodTemplate) -> str:
+def is_ready(item: Json) -> bool:
+    """Whether the cluster takes a node for ready."""
     conditions = item["status"].get("conditions", ())
-    if not any(each["type"] == "Ready" and each["status"] == "True" for each in conditions):
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def runs_linux(item: Json) -> bool:
+    """Whether pods of netcheck's can run on a node at all."""
+    return bool(item["metadata"].get("labels", {}).get(_SYSTEM, "linux") == "linux")
+
+
+def _unusable(item: Json, labels: Mapping[str, str], template: PodTemplate) -> str:
+    if not is_ready(item):
         return "is not ready"
+    if not runs_linux(item):
+        return f"runs {labels[_SYSTEM]}"
     if item["spec"].get("unschedulable"):
         return "is cordoned"
     for taint in item["spec"].get("taints", ()):

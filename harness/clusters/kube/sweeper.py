@@ -88,7 +88,7 @@ class Sweeper:
         Raises:
             UnresolvedError: The probe has no address to go to, or what it asks cannot be judged.
         """
-        dns = (self._dns_proof(),)
+        dns = (self._dns_proof(),) if self._addresses.dns else ()
         if probe.target.name == DNS_POD and probe.target.kind in (TargetKind.POD, TargetKind.SERVICE):
             asks = probe.target.protocol in (Protocol.UDP, Protocol.TCP) and probe.request is None
             if probe.target.port != DNS_PORT or not asks:

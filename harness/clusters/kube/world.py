@@ -98,7 +98,8 @@ class KubeWorld:
             standing.result()
         if topology.externals:
             self._sweeper.need_hub()
-            self._externals.join(self._fleet, self._canary.hub, self._addresses.dns[0])
+            server = next(iter(self._addresses.dns), "")
+            self._externals.join(self._fleet, self._canary.hub, server)
             self._externals.learn(self._fleet, self._addresses.ways())
         if self._objects.on_used_grounds:
             # Policies that stood here before are deleted, but may be in force for a moment yet.
