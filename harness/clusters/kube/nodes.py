@@ -1,4 +1,4 @@
-"""Which nodes pods may run on: ready, Linux, chosen by the pod template, with taints that the pods tolerate."""
+"""Which nodes pods may run on: ready, Linux, chosen by the pod template; pods tolerate their taints."""
 
 from __future__ import annotations
 
