@@ -6,7 +6,7 @@ library and pytest; all else comes with the first scenario file.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from harness.testing.flags import FLAGS, PREFIX
 
 if TYPE_CHECKING:
     from harness.model.result import RunResult
+    from harness.testing.api import Netcheck
     from harness.testing.session import Scenarios
 
 _SESSION: pytest.StashKey[Scenarios] = pytest.StashKey()
@@ -162,6 +163,22 @@ def _likely(config: pytest.Config) -> bool:
         if any(mentioning(found) is not None for found in near):
             return True
     return False
+
+
+@pytest.fixture
+def netcheck(request: pytest.FixtureRequest) -> Iterator[Netcheck]:
+    """Worlds, policies and probes for tests written in Python; see `harness.testing.api`."""
+    found = _scenarios(request.config).fixture(request.path.parent)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def netcheck_module(request: pytest.FixtureRequest) -> Iterator[Netcheck]:
+    """The same for a module: its worlds stand until the module's last test is over."""
+    found = _scenarios(request.config).fixture(request.path.parent)
+    yield found
+    found.close()
 
 
 @pytest.hookimpl(optionalhook=True)

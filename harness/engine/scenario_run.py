@@ -72,18 +72,9 @@ class ScenarioRun:
     def execute(self) -> ScenarioResult:
         """Build, control, change, sweep, judge, tear down."""
         began = time.monotonic()
-        skipped = error = ""
-        missing = [
-            f"{feature} ({reason})"
-            for feature, reason in plan.needs(self._scenario).items()
-            if feature not in self._backend.features
-        ]
-        if missing:
-            skipped = f"{self._backend.spec} lacks the feature {', '.join(missing)}"
-            lacks = self._backend.lacks
-            advice = {lacks[item] for item in plan.needs(self._scenario) if item in lacks}
-            skipped = "; ".join((skipped, *sorted(advice)))
-        else:
+        error = ""
+        skipped = lacking(self._scenario, self._backend)
+        if not skipped:
             try:
                 self._in_world()
             except InterruptedRunError:
@@ -373,6 +364,16 @@ class ScenarioRun:
         return tuple(found)
 
 
+def lacking(scenario: Scenario, backend: Backend) -> str:
+    """What a scenario needs and a backend has not, with the reasons; empty when it has everything."""
+    needed = plan.needs(scenario)
+    missing = [f"{name} ({reason})" for name, reason in needed.items() if name not in backend.features]
+    if not missing:
+        return ""
+    advice = {backend.lacks[item] for item in needed if item in backend.lacks}
+    return "; ".join((f"{backend.spec} lacks the feature {', '.join(missing)}", *sorted(advice)))
+
+
 @contextlib.contextmanager
 def _timed(phases: dict[str, float], name: str) -> Iterator[None]:
     """Add the time that the block takes to a phase."""
@@ -403,4 +404,4 @@ def _notes(seen: Observation) -> tuple[str, ...]:
     return (*found, UNWITNESSED) if seen.unwitnessed else found
 
 
-__all__ = ["EVIDENCE_CELLS", "Expected", "InterruptedRunError", "ScenarioRun"]
+__all__ = ["EVIDENCE_CELLS", "Expected", "InterruptedRunError", "ScenarioRun", "lacking"]

@@ -147,16 +147,19 @@ class Measurement:
             self._measure((self._plan[name],), fail_fast=False)
         return self._found[name]
 
-    def measure(self, scenarios: Sequence[Scenario]) -> tuple[Found, ...]:
+    def measure(self, scenarios: Sequence[Scenario]) -> tuple[tuple[ScenarioResult, ...], Backend]:
         """Measure scenarios that are in no plan, now.
 
         Raises:
             ClusterError: The cluster cannot be had.
         """
         cluster = self._use()
+        if self._thread is not None and not self.settings.place.cluster.startswith("lab"):
+            # On a cluster that scenarios share, one run at a time sees to it that they do not meet.
+            self._thread.join()
         ready = self.settings.place.ready(scenarios)
         run = engine(ready, cluster, lambda event: None, jobs=self.settings.jobs, stop=self._stop)
-        return tuple(Found(item, run.backend) for item in run.scenarios)
+        return run.scenarios, run.backend
 
     def cluster(self) -> Cluster:
         """Where packets flow.

@@ -11,12 +11,16 @@ from typing import Any
 import pytest
 
 from harness.cli.select import has_tags
+from harness.clusters.lab.cluster import LabCluster
+from harness.engine.cluster import Cluster, ClusterError
 from harness.model.result import RunResult
 from harness.model.scenario import Scenario
 from harness.model.verdict import Status
 from harness.report.json import from_json, to_text
 from harness.scenario.loader import FileByFile
 from harness.source.diagnostics import Diagnostic, Severity
+from harness.source.render import render
+from harness.testing.api import Measured, Netcheck, UnprovenError, WritingError
 from harness.testing.flags import FLAGS, PREFIX
 from harness.testing.measurement import Found, Measurement
 from harness.testing.merge import merged
@@ -53,6 +57,7 @@ class Scenarios:
         self.settings: Settings = read(words(config), config.invocation_params.dir)
         self.worker = hasattr(config, "workerinput")
         self.fail_fast = config.getoption("maxfail", 0) == 1
+        self._own_lab: LabCluster | None = None
         self.documents: list[dict[str, Any]] = []
         self.measurement = Measurement(
             self.settings,
@@ -111,15 +116,17 @@ class Scenarios:
 
     def _check_sharing(self, item: CellItem) -> None:
         workerinput = self.config.workerinput  # type: ignore[attr-defined]
-        spec = self.settings.place.cluster
-        if not spec.startswith("lab"):
-            raise SettingsError(
-                f"workers of pytest-xdist cannot share {spec}: policies of one scenario would meet another's "
-                "packets; leave -n out, netcheck measures several scenarios at a time itself "
-                f"(--{PREFIX}jobs)"
-            )
+        if not self.settings.place.cluster.startswith("lab"):
+            raise SettingsError(self._unshared())
         if workerinput.get(DIST) not in TOGETHER and workerinput["workerid"] in ("gw0", "main"):
             item.warn(ScatteredWarning(SCATTERED))
+
+    def _unshared(self) -> str:
+        return (
+            f"workers of pytest-xdist cannot share {self.settings.place.cluster}: policies of one scenario "
+            "would meet another's packets; leave -n out, netcheck measures several scenarios at a time "
+            f"itself (--{PREFIX}jobs)"
+        )
 
     # -- results ---------------------------------------------------------------------------------------
 
@@ -140,6 +147,33 @@ class Scenarios:
         first = self._told.setdefault(key, item.cell_id)
         return "" if first == item.cell_id else first
 
+    # -- tests written in Python -----------------------------------------------------------------------
+
+    def fixture(self, folder: Path) -> Netcheck:
+        """What a test gets whose file stands in `folder`."""
+        return Netcheck(folder, self._lab, self._measured)
+
+    def _lab(self) -> Cluster:
+        """The session's cluster when it is a lab, else one of its own."""
+        if self.settings.place.cluster.startswith("lab"):
+            return self.measurement.cluster()
+        if self._own_lab is None:
+            self._own_lab = LabCluster()
+        return self._own_lab
+
+    def _measured(self, path: Path) -> Measured:
+        if self.worker and not self.settings.place.cluster.startswith("lab"):
+            raise UnprovenError(self._unshared())
+        shown = _seen_from(self.config.invocation_params.dir, path)
+        loaded = FileByFile().read(shown)
+        errors = [item for item in loaded.problems if item.severity is Severity.ERROR]
+        if errors:
+            raise WritingError(render(errors, loaded.sources).rstrip())
+        try:
+            return Measured(*self.measurement.measure(loaded.scenarios))
+        except ClusterError as trouble:
+            raise UnprovenError("; ".join(filter(None, (str(trouble), trouble.advice)))) from trouble
+
     # -- the end ---------------------------------------------------------------------------------------
 
     def finish(self, session: pytest.Session) -> RunResult | None:
@@ -150,6 +184,8 @@ class Scenarios:
         # Like `netcheck run -x`: what has begun when the first one fails comes to its end.
         first_failure = self.fail_fast and bool(session.shouldfail)
         found = self.measurement.finish(stop=not first_failure)
+        if self._own_lab is not None:
+            self._own_lab.close()
         if self.worker:
             if found is not None:
                 self.config.workeroutput[OUTPUT] = to_text(found)  # type: ignore[attr-defined]
