@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.scenario.sniff import mentioning
 from harness.testing.flags import FLAGS, PREFIX
 
 if TYPE_CHECKING:
@@ -32,11 +31,10 @@ _LOOKED_AT = 64
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--netcheck-…`."""
     group = parser.getgroup("netcheck", "network policy scenarios (netcheck)")
-    for flag in FLAGS:
-        more: dict[str, Any] = {"metavar": flag.metavar} if flag.metavar else {}
-        more["action"] = "append" if flag.repeatable else "store" if flag.metavar else "store_true"
-        text = flag.help.replace("%", "%%")
-        group.addoption(f"--{PREFIX}{flag.name}", default=None, help=text, **more)
+    for name, metavar, text, repeatable in FLAGS:
+        more: dict[str, Any] = {"metavar": metavar} if metavar else {}
+        more["action"] = "append" if repeatable else "store" if metavar else "store_true"
+        group.addoption(f"--{PREFIX}{name}", default=None, help=text.replace("%", "%%"), **more)
 
 
 def _scenarios(config: pytest.Config) -> Scenarios:
@@ -51,7 +49,7 @@ def _scenarios(config: pytest.Config) -> Scenarios:
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse options that cannot be understood."""
     config.pluginmanager.register(_Reports(config), "netcheck-reports")
-    if any(config.getoption(f"{PREFIX}{flag.name}".replace("-", "_")) for flag in FLAGS):
+    if any(config.getoption(f"{PREFIX}{name}".replace("-", "_")) for name, *_ in FLAGS):
         from harness.testing.settings import SettingsError
 
         try:
@@ -64,6 +62,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """A YAML file with a document that has a top-level `scenario:`."""
+    if file_path.suffix not in (".yaml", ".yml"):
+        return None
+    from harness.scenario.sniff import mentioning
+
     if mentioning(file_path) is None:
         return None
     from harness.scenario.loader import is_scenario_file
@@ -71,9 +73,14 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     if not is_scenario_file(file_path):
         return None
     from harness.testing.nodes import ScenarioFile
+    from harness.testing.settings import SettingsError
 
     node: ScenarioFile = ScenarioFile.from_parent(parent, path=file_path)
-    node.scenarios = _scenarios(parent.config)
+    try:
+        node.scenarios = _scenarios(parent.config)
+    except SettingsError as error:
+        node.problem = None if _TOLD in parent.config.stash else str(error)
+        parent.config.stash[_TOLD] = True
     return node
 
 
@@ -138,8 +145,11 @@ def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest
     """What the header did not say since nobody saw scenarios coming, and what linting would say."""
     if _SESSION not in config.stash:
         return []
+    from harness.testing.nodes import CellItem
     from harness.testing.summary import warned
 
+    if not any(isinstance(item, CellItem) for item in items):
+        return []
     told = config.stash.get(_TOLD, False)
     return [line for line in ("" if told else _about(config) or "", warned(config.stash[_SESSION])) if line]
 
@@ -151,18 +161,25 @@ def _about(config: pytest.Config) -> str | None:
     config.stash[_TOLD] = True
     try:
         return about(_scenarios(config), offline=config.option.collectonly)
-    except SettingsError:
-        return None  # the first scenario file will say it
+    except SettingsError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 def _likely(config: pytest.Config) -> bool:
     """Whether there will be scenarios, as far as a look at the paths of the command line can tell."""
     for arg in config.args:
         path = config.invocation_params.dir / arg.partition("::")[0]
-        near = [path, *islice(path.glob("*.y*ml"), _LOOKED_AT), *islice(path.glob("*/*.y*ml"), _LOOKED_AT)]
-        if any(mentioning(found) is not None for found in near):
+        near = [path] if path.suffix in (".yaml", ".yml") else []
+        near += [*islice(path.glob("*.y*ml"), _LOOKED_AT), *islice(path.glob("*/*.y*ml"), _LOOKED_AT)]
+        if near and _mentioned(near):
             return True
     return False
+
+
+def _mentioned(paths: Sequence[Path]) -> bool:
+    from harness.scenario.sniff import mentioning
+
+    return any(mentioning(path) is not None for path in paths)
 
 
 @pytest.fixture

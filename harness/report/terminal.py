@@ -129,7 +129,7 @@ def headline(result: ScenarioResult, style: Style = Style()) -> Line:
     if result.skipped and not result.cells:
         return line((word, colour), " ", (name, "bold"), "  ", (result.skipped, "dim"))
     cells = result.cells
-    total = len(cells) or len(result.scenario.cells)
+    total = len(cells) + len(result.unmeasured)
     parts: list[str | Span] = [(word, colour), " ", (name, "bold"), f"  {count(total, 'cell'):>9}"]
     parts.append((f"  {duration(result.seconds):>7}", "dim"))
     wrong = _tally(cells, (Status.FAILED, Status.ERROR, Status.XFAILED, Status.SKIPPED))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -85,6 +86,7 @@ class Measurement:
         self._stop = threading.Event()
         self._changed = threading.Condition()
         self._revision: str | None = None
+        self._heeding = False
 
     # -- before the first packet -----------------------------------------------------------------------
 
@@ -134,6 +136,7 @@ class Measurement:
             self._use()
         except ClusterError as trouble:
             return self._unavailable(name, trouble)
+        self._heed_terminations()
         if self._ahead and self._thread is None:
             self._thread = threading.Thread(target=self._measure_all, name="netcheck", daemon=False)
             self._thread.start()
@@ -146,6 +149,13 @@ class Measurement:
             # Without look-ahead, or not begun since another scenario failed first.
             self._measure((self._plan[name],), fail_fast=False)
         return self._found[name]
+
+    def _heed_terminations(self) -> None:
+        """Let SIGTERM end the session as Ctrl-C does, so that worlds are taken down."""
+        main = threading.current_thread() is threading.main_thread()
+        if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+            self._heeding = True
 
     def measure(self, scenarios: Sequence[Scenario]) -> tuple[tuple[ScenarioResult, ...], Backend]:
         """Measure scenarios that are in no plan, now.
@@ -245,6 +255,8 @@ class Measurement:
                 self._cluster.close()
             elif self._opening is not None and self._trouble is None:
                 self._opening.abandon()
+            if self._heeding:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if not self._runs:
             return None
         found = merged(self._runs, list(self._plan))

@@ -19,7 +19,7 @@ from harness.testing.shown import Shown, diagnosed, of_case, transcript
 if TYPE_CHECKING:
     from harness.testing.session import Scenarios
 
-_ESCAPED = re.compile(r"%(?=25|40|5B|5D|3A)|[@\[\]]|:(?=:)|[^ -~]")
+_ESCAPED = re.compile(r"%(?=[0-9A-F]{2})|[@\[\]]|:(?=:)|[^ -~]")
 TAKEN = frozenset({"skip", "skipif", "xfail", "parametrize", "usefixtures", "filterwarnings"})
 """Marks that make pytest itself do something; a tag of such a name selects by `--netcheck-tag` only."""
 
@@ -44,18 +44,25 @@ class DiagnosticsError(pytest.Collector.CollectError):
 class ScenarioFile(pytest.File):
     """A file with scenarios."""
 
-    scenarios: Scenarios
+    scenarios: Scenarios | None = None
+    problem: str | None = None
+    """Why nothing can be done with scenarios at all; only the first file says it."""
 
     def collect(self) -> Iterator[ScenarioNode]:
         """Its scenarios, in order.
 
         Raises:
+            CollectError: The options cannot be used.
             DiagnosticsError: Anything is wrong with it; all of it is said.
         """
+        if self.problem is not None:
+            raise self.CollectError(self.problem)
+        if self.scenarios is None:
+            return
         loaded = self.scenarios.load(self.path)
         for scenario in loaded:
             if self.scenarios.wants(scenario):
-                yield ScenarioNode.of(self, scenario)
+                yield ScenarioNode.of(self, self.scenarios, scenario)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The diagnostics, as `netcheck lint` prints them."""
@@ -67,12 +74,13 @@ class ScenarioFile(pytest.File):
 class ScenarioNode(pytest.Collector):
     """A scenario; measured once, when the first of its cells is set up."""
 
+    scenarios: Scenarios
     scenario: Scenario
     cases: dict[tuple[str, str], Case]
     advice: str
 
     @classmethod
-    def of(cls, parent: ScenarioFile, scenario: Scenario) -> ScenarioNode:
+    def of(cls, parent: ScenarioFile, scenarios: Scenarios, scenario: Scenario) -> ScenarioNode:
         """The node of a scenario, with its tags as marks."""
         node: ScenarioNode = cls.from_parent(parent, name=node_name(scenario.name))
         node.scenario = scenario
@@ -81,14 +89,9 @@ class ScenarioNode(pytest.Collector):
             if tag not in TAKEN:
                 parent.config.addinivalue_line("markers", f"{tag}: a tag of netcheck scenarios")
                 node.add_marker(tag)
-        parent.scenarios.group(node)
+        node.scenarios = scenarios
+        node.scenarios.group(node)
         return node
-
-    @property
-    def file(self) -> ScenarioFile:
-        """The file that it stands in."""
-        assert isinstance(self.parent, ScenarioFile)
-        return self.parent
 
     def collect(self) -> Iterator[StepNode]:
         """Its steps, in order."""
@@ -97,7 +100,7 @@ class ScenarioNode(pytest.Collector):
 
     def setup(self) -> None:
         """Have it measured, and keep what there is to say of each cell."""
-        found = self.file.scenarios.result_of(self.scenario.name)
+        found = self.scenarios.result_of(self.scenario.name)
         self.advice = found.advice
         self.cases = {(case.step, case.id): case for case in cases(found.result, found.backend)}
         self.result, self.backend = found.result, found.backend
@@ -189,9 +192,7 @@ class CellItem(pytest.Item):
         if not isinstance(error, (WrongVerdictError, NotMeasuredError)):
             return None
         node = self.scenario_node
-        return of_case(
-            self.case, node.scenario, node.backend, node.file.scenarios.told_before(self), node.advice
-        )
+        return of_case(self.case, node.scenario, node.backend, node.scenarios.told_before(self), node.advice)
 
     def sections(self) -> list[tuple[str, str]]:
         """More about the probe."""

@@ -32,13 +32,13 @@ from harness.testing.workers import DIST, OUTPUT, SCATTERED, TOGETHER, Scattered
 def words(config: pytest.Config) -> list[str]:
     """What the command line says, as words for `settings.read`."""
     found = []
-    for flag in FLAGS:
-        value = config.getoption(f"{PREFIX}{flag.name}".replace("-", "_"))
-        option = f"--{PREFIX}{flag.name}"
+    for name, _, _, repeatable in FLAGS:
+        value = config.getoption(f"{PREFIX}{name}".replace("-", "_"))
+        option = f"--{PREFIX}{name}"
         if value is True:
             found.append(option)
         elif value:
-            found += [f"{option}={item}" for item in (value if flag.repeatable else [value])]
+            found += [f"{option}={item}" for item in (value if repeatable else [value])]
     return found
 
 
@@ -137,15 +137,15 @@ class Scenarios:
         return self.measurement.result_of(name)
 
     def told_before(self, item: CellItem) -> str:
-        """Id of the cell of the same step that has told the same trouble already; empty for the first."""
+        """Step and id of the cell that has told the same trouble already; empty for the first."""
         case = item.case
         if case.status is not Status.ERROR:
             return ""
         step = item.step.name if case.result is not None else ""
         reason = "\n".join(text for label, text in case.details if label in ("reason", "control"))
         key = (item.scenario_node.nodeid, step, reason)
-        first = self._told.setdefault(key, item.cell_id)
-        return "" if first == item.cell_id else first
+        first = self._told.setdefault(key, case.name)
+        return "" if first == case.name else first
 
     # -- tests written in Python -----------------------------------------------------------------------
 

@@ -100,11 +100,11 @@ def flags() -> tuple[Flag, ...]:
         text = option.help or ""
         if option.show_default and option.default not in (None, ""):
             text = f"{text} Default: {option.default}."
-        found.append(Flag(name, metavar, text, option.multiple))
+        found.append((name, metavar, text, option.multiple))
     return tuple(found)
 
 
-_KNOWN = re.compile(rf"(?<![\w-])--({'|'.join(re.escape(item.name) for item in flags())})(?![\w-])")
+_KNOWN = re.compile(rf"(?<![\w-])--({'|'.join(re.escape(name) for name, *_ in flags())})(?![\w-])")
 
 for _option in _definitions():
     # Messages about a value name the option as it is called here.
@@ -141,25 +141,13 @@ def _source() -> str:
         "# Written by `python -m harness.testing.settings`; the definitions stand in `harness/cli`.",
         "# ruff: noqa: E501",
         "",
-        "from typing import NamedTuple",
-        "",
         f"PREFIX = {PREFIX!r}",
         "",
+        "Flag = tuple[str, str, str, bool]",
+        '"""Name without the prefix; metavar, empty where it takes no value; text; whether repeatable."""',
         "",
-        "class Flag(NamedTuple):",
-        '    """One option: its name without the prefix; without a metavar it takes no value."""',
-        "",
-        "    name: str",
-        "    metavar: str",
-        "    help: str",
-        "    repeatable: bool",
-        "",
-        "",
-        "FLAGS = (",
-        *(
-            f"    Flag({item.name!r}, {item.metavar!r}, {item.help!r}, {item.repeatable!r}),"
-            for item in flags()
-        ),
+        "FLAGS: tuple[Flag, ...] = (",
+        *(f"    {item!r}," for item in flags()),
         ")",
         "",
     ]

@@ -89,7 +89,7 @@ def of_case(case: Case, scenario: Scenario, backend: Backend, before: str, advic
         case: The cell.
         scenario: The one that it stands in.
         backend: Where it was measured.
-        before: Id of a cell that had the very same trouble, and told it; empty without one.
+        before: Step and id of a cell that had the very same trouble, and told it; empty without one.
         advice: What the user can do; may be empty.
     """
     if case.result is not None and not before:

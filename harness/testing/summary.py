@@ -19,6 +19,7 @@ from harness.report.terminal import Style, names_width, render_scenario, render_
 from harness.report.text import Line
 from harness.source.render import printable
 from harness.testing.session import Scenarios
+from harness.testing.settings import SettingsError
 from harness.testing.shown import write
 
 _WRONG = (Status.FAILED, Status.ERROR)
@@ -83,6 +84,8 @@ def write_reports(scenarios: Scenarios, result: RunResult) -> str:
     """Write what `--netcheck-report` asks for; what is wrong with that, or nothing."""
     try:
         measuring.write_reports(scenarios.settings.files(), result)
+    except SettingsError as error:
+        return printable(str(error))
     except click.ClickException as error:
         return printable(error.format_message())
     return ""
