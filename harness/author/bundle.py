@@ -6,7 +6,7 @@ Takes what people have: folders of policies, rendered Helm charts and kustomizat
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ class Bundle:
         sources: The texts, for excerpts.
         files: The files that were read.
         others: How many documents were neither policy nor of use for the world.
+        pure: Files that hold policies and nothing else, as a scenario can name them.
     """
 
     policies: list[Policy] = field(default_factory=list)
@@ -57,6 +58,7 @@ class Bundle:
     sources: Sources = field(default_factory=Sources)
     files: list[Path] = field(default_factory=list)
     others: int = 0
+    pure: list[Path] = field(default_factory=list)
 
 
 def read_bundle(paths: Iterable[Path], *, stdin: str | None = None, namespace: str = "default") -> Bundle:
@@ -94,7 +96,8 @@ def read_files(
         documents = read_file(path, problems, sources=sources)
         if named or _meant(path, sources):
             bundle.problems.found += problems.found
-        _documents(documents, bundle, world, everything=named)
+        if _documents(documents, bundle, world, everything=named):
+            bundle.pure.append(path)
     if stdin is not None:
         documents = read_text(stdin, STDIN, bundle.problems, sources=bundle.sources)
         _documents(documents, bundle, world, everything=False)
@@ -119,7 +122,8 @@ def files_of(paths: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
             yield path, True
 
 
-def _documents(documents: Iterable[Document], bundle: Bundle, world: _World, *, everything: bool) -> None:
+def _documents(documents: Sequence[Document], bundle: Bundle, world: _World, *, everything: bool) -> bool:
+    """Take what is of use; whether there were policies and nothing else."""
     found = [(document.place, node) for document in documents for node in flattened(document.root)]
     mappings = [node for _, node in found if isinstance(node, MappingNode) and "scenario" not in node]
     policies = {id(node) for node in mappings if concerns(node)}
@@ -136,6 +140,7 @@ def _documents(documents: Iterable[Document], bundle: Bundle, world: _World, *, 
                 bundle.policies.append(policy)
         else:
             bundle.others += id(node) not in of_use
+    return bool(policies) and len(policies) == len(found) == len({id(item.root) for item in documents})
 
 
 def flattened(node: Node) -> Iterator[Node]:

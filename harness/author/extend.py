@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from harness.author.draft import Draft
 from harness.source.diagnostics import Problems
 from harness.source.nodes import MappingNode, Node, SequenceNode
@@ -12,22 +14,31 @@ class CannotExtendError(Exception):
     """The file is written in a way that lines cannot be added to; the text says which part."""
 
 
-def extended(text: str, name: str, made: Draft) -> str:
+def extended(text: str, name: str, made: Draft, policies: Sequence[str] = ()) -> str:
     """The file's text with the drafted lines at the end of their sections.
 
+    Args:
+        text: Of the file.
+        name: Of the file, for complaints.
+        made: What is new.
+        policies: Lines of policies that the file does not have.
+
     Raises:
-        CannotExtendError: A section is written in braces, or the file has several documents.
+        CannotExtendError: A section is written in braces, the file has steps or several documents.
     """
     documents = read_text(text, name, Problems())
     if len(documents) != 1 or not isinstance(documents[0].root, MappingNode):
         raise CannotExtendError(f"{name} has several documents")
     root = documents[0].root
+    if "steps" in root:
+        raise CannotExtendError(f"{name} has steps: to which of them something new belongs, only you can say")
     lines = text.splitlines()
     sections = [
         ("namespaces", made.namespaces),
         ("pods", made.pods),
         ("services", made.services),
         ("externals", made.externals),
+        ("policies", tuple(policies)),
         ("expect", made.expect),
     ]
     insertions: list[tuple[int, list[str]]] = []

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from harness.author.bundle import Bundle
     from harness.author.draft import Draft
+    from harness.model.policy import Policy
     from harness.model.topology import Topology
 
 
@@ -44,6 +45,7 @@ def init(paths: tuple[str, ...], output: str | None, namespace: str, color: str)
     A file that is there already keeps all that stands in it; what new policies speak of is added.
     """
     from harness.author.bundle import read_bundle
+    from harness.author.declared import declared_policies
     from harness.author.draft import draft, whole
     from harness.author.guess import guess
     from harness.cli import reading
@@ -67,26 +69,41 @@ def init(paths: tuple[str, ...], output: str | None, namespace: str, color: str)
     name = _name(files)
     target = None if output == "-" else Path(output or f"scenarios/{name}.yaml")
     old = _existing(target) if target is not None and target.exists() else None
-    world = _ipv4(guess(bundle.policies, old or bundle.topology))
-    made = draft(world, bundle.policies, old or Topology())
+    standing = declared_policies(target) if old is not None and target is not None else []
+    known = {policy.ref: policy for policy in standing}
+    fresh = [policy for policy in bundle.policies if policy.ref not in known]
+    inforce = [*standing, *fresh]
+    made = draft(_ipv4(guess(inforce, old or bundle.topology)), inforce, old or Topology())
     if old is not None and target is not None:
-        text = _extend(target, made)
-        if not made.cells:
+        for policy in bundle.policies:
+            copy = known.get(policy.ref)
+            if copy is not None and copy.place.file == str(target) and copy.manifest != policy.manifest:
+                click.echo(
+                    f"{target} has a copy of its own of {policy}, and it differs from {policy.place.short}",
+                    err=True,
+                )
+        if not made.cells and not fresh:
             click.echo(f"{target}: the policies speak of nothing that is not there already")
             return ExitCode.OK
+        text = _extend(target, made, _policy_lines(bundle, fresh, files, target) if fresh else [])
     else:
         source = ", ".join(paths)
         nameless = any("namespace" not in policy.manifest["metadata"] for policy in bundle.policies)
         default = namespace if nameless else ""
-        text = whole(name, source, _policy_lines(bundle, files, target), made, default)
+        text = whole(name, source, _policy_lines(bundle, fresh, files, target), made, default)
     if target is None:
         click.echo(text, nl=False)
         return ExitCode.OK
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, encoding="utf-8")
-    click.echo(f"{target}: {count(len(made.pods), 'pod')} and {count(made.cells, 'cell')} written")
+    added = f", {_policies(len(fresh))}" if old is not None and fresh else ""
+    click.echo(f"{target}: {count(len(made.pods), 'pod')} and {count(made.cells, 'cell')}{added} written")
     click.echo(f"read it, then: netcheck run {target}")
     return ExitCode.OK
+
+
+def _policies(number: int) -> str:
+    return "1 policy" if number == 1 else f"{number} policies"
 
 
 def _name(files: Sequence[Path]) -> str:
@@ -113,11 +130,11 @@ def _existing(target: Path) -> Topology:
     return world
 
 
-def _extend(target: Path, made: Draft) -> str:
+def _extend(target: Path, made: Draft, policies: Sequence[str]) -> str:
     from harness.author.extend import CannotExtendError, extended
 
     try:
-        return extended(target.read_text(encoding="utf-8"), str(target), made)
+        return extended(target.read_text(encoding="utf-8"), str(target), made, policies)
     except CannotExtendError as trouble:
         raise CliError(str(trouble), "or choose another file with --output") from trouble
 
@@ -132,26 +149,37 @@ def _ipv4(world: Topology) -> Topology:
     return replace(world, externals=kept)
 
 
-def _policy_lines(bundle: Bundle, files: Sequence[Path], target: Path | None) -> list[str]:
-    """The policies by path where the files hold nothing else and lie in the project, else as they are."""
+def _policy_lines(
+    bundle: Bundle, wanted: Sequence[Policy], files: Sequence[Path], target: Path | None
+) -> list[str]:
+    """The policies by path where their files hold nothing else and lie in the project, others as they are."""
     import yaml
 
     from harness.author.draft import scalar
 
     folder = (target.parent if target is not None else Path()).resolve()
-    if not bundle.others and not bundle.topology.pods and files and bundle.files:
-        relative = [os.path.relpath(path.resolve(), folder) for path in files]
-        root = _project(folder)
-        if all(path.resolve().is_relative_to(root) for path in files) and not any(
-            path.is_dir() and any(item.is_dir() for item in path.iterdir()) for path in files
-        ):
-            return [f"  - {scalar(item)}" for item in relative]
+    root = _project(folder)
+    pure = {str(path): path for path in bundle.pure if path.resolve().is_relative_to(root)}
+    named: dict[Path, None] = {}
     lines = []
-    for policy in bundle.policies:
+    for policy in wanted:
+        path = pure.get(policy.place.file)
+        if path is not None:
+            named[_flat(path, files, bundle) or path] = None
+            continue
         text = yaml.safe_dump(dict(policy.manifest), sort_keys=False, width=100)
         first, *rest = text.rstrip().splitlines()
         lines += [f"  - {first}", *(f"    {item}" if item else "" for item in rest)]
-    return lines
+    relative = [os.path.relpath(path.resolve(), folder) for path in named]
+    return [*(f"  - {scalar(item)}" for item in relative), *lines]
+
+
+def _flat(path: Path, files: Sequence[Path], bundle: Bundle) -> Path | None:
+    """The folder that was named and holds the file, if a scenario can take all of it."""
+    if path.parent not in files or any(item.is_dir() for item in path.parent.iterdir()):
+        return None
+    here = [item for item in bundle.files if item.parent == path.parent]
+    return path.parent if all(item in bundle.pure for item in here) else None
 
 
 def _project(folder: Path) -> Path:

@@ -225,6 +225,66 @@ def test_init_of_any_policies_holds_and_is_complete(project: Path, first: int) -
         assert written.read_text(encoding="utf-8") == text
 
 
+def test_folders_in_folders_are_named_file_by_file(project: Path) -> None:
+    (project / "policies" / "sub").mkdir()
+    new = POLICY.replace("name: api,", "name: more,")
+    (project / "policies" / "sub" / "more.yaml").write_text(new, encoding="utf-8")
+    (project / "policies" / "values.yaml").write_text("replicas: 2\n", encoding="utf-8")
+    assert invoke("init", "policies").exit_code == 0
+    text = (project / "scenarios" / "policies.yaml").read_text(encoding="utf-8")
+    assert 'policies:\n  - "../policies/api.yaml"\n  - "../policies/sub/more.yaml"\n' in text
+    assert "kind:" not in text
+
+
+def test_init_again_adds_policies_that_the_file_has_not(project: Path) -> None:
+    """Those of standard input stand in the file itself."""
+    invoke("init", "-", stdin=POLICY)
+    written = project / "scenarios" / "policies.yaml"
+    before = written.read_text(encoding="utf-8")
+    more = POLICY.replace("name: api,", "name: more,").replace("app: api", "app: db")
+    result = invoke("init", "-", stdin=f"{POLICY}---\n{more}")
+    assert result.exit_code == 0, result.output
+    assert "1 policy written" in result.output
+    now = written.read_text(encoding="utf-8")
+    kept = iter(now.splitlines())
+    assert all(line in kept for line in before.splitlines())
+    assert "name: more" in now
+    assert load([written]).problems == []
+    assert invoke("predict", str(written)).exit_code == 0
+    assert "nothing that is not there already" in invoke("init", "-", stdin=f"{POLICY}---\n{more}").output
+
+
+def test_policies_of_a_file_count_whatever_init_is_given(project: Path) -> None:
+    closed = POLICY.split("spec:")[0].replace("name: api,", "name: closed,") + "spec: {podSelector: {}}\n"
+    (project / "policies" / "closed.yaml").write_text(closed, encoding="utf-8")
+    invoke("init", "policies")
+    written = project / "scenarios" / "policies.yaml"
+    other = project / "other.yaml"
+    other.write_text(POLICY.replace("name: api,", "name: more,").replace("role", "part"), encoding="utf-8")
+    result = invoke("init", "other.yaml", "--output", str(written))
+    assert result.exit_code == 0, result.output
+    assert '  - "../other.yaml"' in written.read_text(encoding="utf-8")
+    assert invoke("predict", str(written)).exit_code == 0
+
+
+def test_a_copy_that_differs_from_the_policy_is_said(project: Path) -> None:
+    invoke("init", "-", stdin=POLICY)
+    result = invoke("init", "-", stdin=POLICY.replace("9000", "9001"))
+    assert "has a copy of its own of NetworkPolicy shop/api, and it differs from <stdin>:1" in result.output
+
+
+def test_init_does_not_add_to_steps(project: Path) -> None:
+    (project / "scenarios").mkdir()
+    text = (
+        "scenario: x\npods:\n  shop/b: {listen: [80]}\nsteps:\n  - name: one\n"
+        "    expect: [{from: shop/b, dns: x.example, verdict: allow}]\n"
+    )
+    (project / "scenarios" / "policies.yaml").write_text(text, encoding="utf-8")
+    result = invoke("init", "policies")
+    assert result.exit_code == 4
+    assert "has steps" in result.output
+
+
 def test_init_of_rendered_charts_takes_the_policies_in(project: Path) -> None:
     result = invoke("init", "-", stdin=f"{RENDERED}---\n{POLICY}")
     assert result.exit_code == 0, result.output
