@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cluster.clusters import Ran
+from tests.cluster.test_restarts import OWN
 
 pytestmark = pytest.mark.cluster
 
@@ -64,3 +70,81 @@ def test_every_pod_behind_a_service_is_met(
         assert "timeout from 1 of 3" in reason, str(ran)
         assert " from 2 of 3" in reason, str(ran)
     assert [item[:2] for item in by_step["all-closed"]] == [("failed", "drop")] * 6, str(ran)
+
+
+RESTARTED = """
+scenario: the-only-pod-restarts
+namespaces: {$ns: {}}
+pods:
+  $ns/web: {labels: {app: web}, listen: [8080], node: b}
+  $ns/spare: {labels: {app: spare}, listen: [8080], node: b}
+  $ns/cli: {node: a}
+services:
+  $ns/web: {selector: {app: web}, ports: ["80:8080"]}
+steps:
+  - name: before
+    expect: &cells [{from: $ns/cli, to: "service:$ns/web:80", verdict: allow}]
+  - name: restart
+    restart: [$ns/web]
+    expect: *cells
+  - name: relabel
+    label: [{pod: $ns/web, set: {app: old}}, {pod: $ns/spare, set: {app: web}}]
+    expect: *cells
+  - name: back
+    label: [{pod: $ns/web, set: {app: web}}, {pod: $ns/spare, set: {app: spare}}]
+    restart: [$ns/web]
+    expect: *cells
+"""
+
+
+def test_a_service_is_judged_when_it_leads_to_the_pods_that_it_has(
+    any_context: str, write: Callable[..., Path], netcheck: Callable[..., Ran]
+) -> None:
+    ran = netcheck("run", write(RESTARTED), context=any_context)
+    assert ran.code == 0, str(ran)
+    assert ran.statuses() == ["passed"] * 4, str(ran)
+    assert [cell["notes"] for cell in ran.cells.values()] == [[]] * 4, "a cell has flapped"
+
+
+@pytest.fixture
+def paused(kinds: dict[str, str]) -> Iterator[tuple[str, Callable[[bool], None]]]:
+    """A kind cluster that this test may disturb, and what stops kube-proxy on its nodes, or lets it go on."""
+    for context in os.environ.get(OWN, "").split(","):
+        if context in kinds and context.startswith("kind-") and shutil.which("docker"):
+            break
+    else:
+        pytest.skip(f"no kind cluster is named that a test may disturb: {OWN}=kind-NAME")
+    label = f"label=io.x-k8s.kind.cluster={context.removeprefix('kind-')}"
+    listed = subprocess.run(
+        ["docker", "ps", "--filter", label, "--format", "{{.Names}}"],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+
+    def pause(stop: bool) -> None:
+        for node in listed.stdout.split():
+            signal = "-STOP" if stop else "-CONT"
+            subprocess.run(["docker", "exec", node, "pkill", signal, "kube-proxy"], check=True, timeout=60)
+
+    yield context, pause
+    pause(False)
+
+
+@pytest.mark.parametrize("seconds", [15.0])
+def test_a_slow_kube_proxy_is_waited_for(
+    seconds: float,
+    paused: tuple[str, Callable[[bool], None]],
+    write: Callable[..., Path],
+    start: Callable[..., Any],
+) -> None:
+    context, pause = paused
+    with start("run", write(RESTARTED), context=context) as process:
+        process.await_line("step before: probing")
+        pause(True)
+        process.await_line("step restart: applying policies")
+        time.sleep(seconds)
+        pause(False)
+        ran: Ran = process.wait(400)
+    assert ran.code == 0, str(ran)
+    assert ran.statuses() == ["passed"] * 4, str(ran)
+    steps = {step["name"]: step for step in ran.report["scenarios"][0]["steps"]}
+    assert steps["restart"]["in_force"] > seconds / 2, str(ran)

@@ -77,6 +77,7 @@ class Network:
         self._dice = random.Random(4)
         self._numbers = 0
         self._arrived: dict[int, dict[str, list[int]]] = {}
+        self.doubt = ""
         self.asked: list[set[str]] = []
         self.sweeps: list[int] = []
         self.specs: list[list[Any]] = []
@@ -145,6 +146,7 @@ class Network:
         probe = Probe(CLI, Target(kind, name, port, protocol), **more)
         externals = SimpleNamespace(adapted=lambda _probe, found, _topology, _hub: found)
         sweeper = Sweeper(self, self.addresses, externals, "canaries/hub")  # type: ignore[arg-type]
+        sweeper.doubt = self.doubt
         (seen,) = sweeper.sweep(with_builtins(self.topology), [probe], 2.0)
         return seen
 

@@ -128,6 +128,22 @@ class Canary:
         """What came or went with the newest turn."""
         return self._last.marks
 
+    @property
+    def hub_address(self) -> str:
+        """The hub's own address."""
+        return self._addresses[self.hub][0]
+
+    def nodes_without(self, address: str) -> tuple[str, ...]:
+        """Nodes from which the hub is not reached at an address, such as that of a service.
+
+        Canaries ask whose way out no policy of the run's own ever closes.
+        """
+        askers = {f"{self._name}/{role('in', 0)}-{number}": node for number, node in enumerate(self._nodes)}
+        plan = {pod: [[number, pod, "tcp", address, PORT, {}]] for number, pod in enumerate(askers)}
+        with self._eyes:
+            results = self._fleet.sweep(plan, self._fleet.number(), PROBE_SECONDS, 1)
+        return tuple(node for number, node in enumerate(askers.values()) if not results[number][TOKEN])
+
     def places(self) -> dict[str, PodPlace]:
         """Where the canaries run."""
         return {pod: PodPlace(node, self._addresses.get(pod, ())) for pod, node in self._places.items()}

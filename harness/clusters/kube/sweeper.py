@@ -31,11 +31,18 @@ NO_AGENT = (
     "{} has no agent of netcheck's on a cluster: "
     "only questions to port 53, over UDP or TCP, can be judged there"
 )
+DOUBT = "no answer, but maybe the service does not lead to its pods yet: {}"
 OVERFLOW = "datagrams were lost at the destination, whose buffer was full: the node is too busy"
 
 
 class Sweeper:
-    """Of one world; see `engine.cluster.World.sweep`."""
+    """Of one world; see `engine.cluster.World.sweep`.
+
+    Attributes:
+        doubt: Why services may not lead to their pods yet; empty when they are known to.
+    """
+
+    doubt = ""
 
     def __init__(self, fleet: Fleet, addresses: Addresses, externals: ExternalAgents, hub: str) -> None:
         self._fleet = fleet
@@ -69,6 +76,13 @@ class Sweeper:
         for index in lost:
             results[index] = _failed(results[index], OVERFLOW)
         splits = self._meet_all(resolved, results, receipts, timeout)
+        if self.doubt:
+            for index, result in results.items():
+                behind = probes[index].target.kind in (TargetKind.SERVICE, TargetKind.NODEPORT)
+                denied = result[KIND] != "error" and not result[TOKEN]
+                if behind and (denied or index in splits):
+                    results[index] = _failed(result, DOUBT.format(self.doubt))
+                    splits.pop(index, None)
         listening = self._prove(resolved, results)
         outcomes = Outcomes()
         for index, result in results.items():

@@ -72,6 +72,26 @@ def _go_on(trouble: ApiError) -> None:
     select.select([], [], [], PAUSE)
 
 
+def await_list(
+    api: Api, path: str, deadline: float, good: Callable[[list[Json]], bool], query: Mapping[str, str]
+) -> bool:
+    """List a collection, and again after each change, until it is good; whether it was by `deadline`."""
+    while True:
+        listed = api.get(path, **query)
+        if good(listed["items"]):
+            return True
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return False
+        try:
+            for _ in api.watch(
+                path, listed["metadata"]["resourceVersion"], min(_WATCH_SECONDS, left), **query
+            ):
+                break
+        except ApiError as trouble:
+            _go_on(trouble)
+
+
 def await_gone(api: Api, path: str, names: Iterable[str]) -> None:
     """Wait until objects of a collection are gone.
 

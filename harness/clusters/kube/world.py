@@ -18,6 +18,7 @@ from harness.clusters.kube.grounds import Grounds
 from harness.clusters.kube.manifests import PodOptions
 from harness.clusters.kube.node_agents import NodeAgents
 from harness.clusters.kube.objects import Objects
+from harness.clusters.kube.service_ways import ServiceWays, ways
 from harness.clusters.kube.standing import Standing
 from harness.clusters.kube.sweeper import Sweeper, by_source
 from harness.clusters.resolve import Resolved, Resolver, UnresolvedError
@@ -72,6 +73,7 @@ class KubeWorld:
         self._kinds = frozenset(kinds)
         self._agents = agents
         self._externals = externals
+        self._ways = ServiceWays(api, canary, run)
         self._sweeper = Sweeper(self._fleet, addresses, externals, canary.hub)
         self._topology = Topology()
         self._standing = Standing(api, run)
@@ -96,6 +98,7 @@ class KubeWorld:
             self._externals.begin(topology.externals)
             self.reshape(topology)
             standing.result()
+        self._ways.learnt(ways(self._topology, self._addresses.pod))
         if topology.externals:
             self._sweeper.need_hub()
             server = next(iter(self._addresses.dns), "")
@@ -237,6 +240,7 @@ class KubeWorld:
 
     def in_force(self) -> InForce:
         """The CNI's own signal where it has one, and the canaries on every node."""
+        self._sweeper.doubt = self._ways.settle(ways(self._topology, self._addresses.pod))
         wide = [str(policy) for policy in self._standing.policies if not policy.namespace]
         labels = self._reshaped and not self._cni.knows_labels
         turn = self._canary.turn(labels=labels, reach=wide if self._wide else None)
