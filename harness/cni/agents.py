@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,8 +68,22 @@ class Agents:
         self._shells: dict[str, _Shell] = {}
         self._pods: dict[str, tuple[str, str]] | None = None
 
-    def ask(self, node: str, word: str, *arguments: str, patience: float = PATIENCE) -> str:
+    def ask(
+        self,
+        node: str,
+        word: str,
+        *arguments: str,
+        patience: float = PATIENCE,
+        heard: Callable[[str], None] | None = None,
+    ) -> str:
         """What the pod on a node answers.
+
+        Args:
+            node: Host name.
+            word: What is asked, and with which arguments.
+            arguments: What stands for `"$1"` and `"$2"`.
+            patience: Seconds that the answer may take.
+            heard: Told what has come so far, whenever there is more of it.
 
         Raises:
             AgentError: It cannot be asked.
@@ -77,7 +92,7 @@ class Agents:
             shell = self._shells.get(node)
             if shell is None:
                 shell = self._shells[node] = _Shell(self._api, self._script, lambda: self._pod(node))
-        return shell.ask(" ".join((word, *arguments)), patience)
+        return shell.ask(" ".join((word, *arguments)), patience, heard)
 
     def _pod(self, node: str) -> tuple[str, str]:
         """Namespace and name of the plugin's pod on a node; pods may have been replaced, so look again."""
@@ -124,19 +139,19 @@ class _Shell:
         self._lock = threading.Lock()
         self._socket: Any = None
 
-    def ask(self, line: str, patience: float) -> str:
+    def ask(self, line: str, patience: float, heard: Callable[[str], None] | None) -> str:
         """Ask; when the stream is broken (an agent was restarted), once more over a new one."""
         with self._lock:
             fresh = self._socket is None
             try:
-                return self._once(line, patience)
+                return self._once(line, patience, heard)
             except AgentError:
                 self._drop()
                 if fresh:
                     raise
-                return self._once(line, patience)
+                return self._once(line, patience, heard)
 
-    def _once(self, line: str, patience: float) -> str:
+    def _once(self, line: str, patience: float, heard: Callable[[str], None] | None) -> str:
         if self._socket is None:
             try:
                 namespace, pod = self._find()
@@ -154,7 +169,10 @@ class _Shell:
                 if left <= 0:
                     raise AgentError(f"the plugin's pod gave no answer within {patience:.0f} s")
                 self._socket.update(timeout=min(left, 5.0))
-                text += self._socket.read_stdout(timeout=0) or ""
+                more = self._socket.read_stdout(timeout=0) or ""
+                text += more
+                if more and heard is not None:
+                    heard(text)
                 if not self._socket.is_open() and f"\n{_END} " not in text:
                     said = (self._socket.read_stderr(timeout=0) or "").strip()
                     raise AgentError(f"the exec stream to the plugin's pod ended {said[-200:]}".rstrip())

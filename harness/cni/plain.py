@@ -14,13 +14,16 @@ from harness.clusters.kube.cni import (
     Sent,
     Signal,
 )
+from harness.cni.admin_cuts import ADMIN_CUTS
 from harness.model.policy import Policy
 
 
 class Plain:
     """A plugin known by name and version only; see `clusters.kube.cni.Cni`."""
 
-    cuts: Mapping[Kind, CutManifest] = {}
+    cuts: Mapping[Kind, CutManifest] = ADMIN_CUTS
+    beside: Mapping[Kind, CutManifest] = {}
+    idle: frozenset[Kind] = frozenset()
     knows_labels = False
 
     def __init__(

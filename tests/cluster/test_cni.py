@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -167,6 +168,31 @@ def test_the_plugin_tells_why_a_cell_failed(
     assert ran.statuses() == ["passed", "failed"], str(ran)
     failed = list(ran.cells.values())[1]
     assert any(wanted in line for line in failed["evidence"]), failed["evidence"]
+
+
+WITHOUT_HUBBLE = """
+import functools
+from harness.cni.cilium import detect
+detect.Cilium = functools.partial(detect.Cilium, hubble=False)
+from harness.cli import main
+main()
+"""
+
+
+def test_where_hubble_is_off_the_agents_print_why_a_cell_failed(
+    cilium_context: str,
+    write: Callable[..., Path],
+    netcheck: Callable[..., Ran],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The agents print the same whether Hubble records it or not; so it is only not asked here."""
+    monkeypatch.setattr(clusters, "CLI", [sys.executable, "-P", "-c", WITHOUT_HUBBLE])
+    ran = netcheck("run", write(PLAIN, verdict="allow"), context=cilium_context, timeout=600)
+    assert ran.statuses() == ["passed", "failed"], str(ran)
+    evidence = list(ran.cells.values())[1]["evidence"]
+    assert any("cilium-dbg monitor on" in line and "drop, Policy denied" in line for line in evidence), (
+        evidence
+    )
 
 
 # -- faults ------------------------------------------------------------------------------------------------

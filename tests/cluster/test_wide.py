@@ -107,3 +107,47 @@ def test_a_denial_of_calico_that_reaches_the_canaries(
     said = _said(ran)
     assert [HIDDEN in each for each in said] == [True, True, False, False], said
     assert max(_seconds(ran)) < 30, _seconds(ran)
+
+
+SETS = """
+scenario: $ns-sets
+pods:
+  $ns/web: {labels: {app: web}, listen: [8080], node: a}
+  $ns/cli: {labels: {app: cli}, node: b}
+policies:
+  - apiVersion: projectcalico.org/v3
+    kind: NetworkPolicy
+    metadata: {name: listed, namespace: $ns}
+    spec:
+      selector: app == 'web'
+      types: [Ingress]
+      ingress:
+        - {action: Deny, source: {selector: "bad == '$ns'", namespaceSelector: $where}}
+        - {action: Allow}
+expect: [{from: $ns/cli, to: "$ns/web:8080", verdict: allow}]
+steps:
+  - name: listed
+    apply:
+      - {apiVersion: projectcalico.org/v3, kind: $kind, metadata: {name: $ns-bad, labels: {bad: $ns}}, spec: $nets}
+    expect: [{from: $ns/cli, to: "$ns/web:8080", verdict: drop}]
+  - name: taken-out
+    delete: ["$kind/$ref"]
+    expect: [{from: $ns/cli, to: "$ns/web:8080", verdict: allow}]
+"""
+
+
+@pytest.mark.parametrize("kind", ["NetworkSet", "GlobalNetworkSet"])
+def test_network_sets_of_calico_come_and_go(
+    calico_context: str, ns: str, write: Callable[..., Path], netcheck: Callable[..., Ran], kind: str
+) -> None:
+    one = kind == "NetworkSet"
+    file = write(
+        SETS,
+        kind=kind,
+        nets="{nets: [0.0.0.0/1, 128.0.0.0/1]}",
+        where=f"\"projectcalico.org/name == '{ns}'\"" if one else '"global()"',
+        ref=f"{ns}/{ns}-bad" if one else f"{ns}-bad",
+    )
+    ran = netcheck("run", file, context=calico_context, timeout=600)
+    assert ran.statuses() == ["passed"] * 3, str(ran)
+    assert all("canary policy seen on" in said for said in _said(ran)), _said(ran)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Callable
+from typing import cast
 
 import pytest
 
 from harness.clusters.kube.cni import PodPlace, Question, Sent
 from harness.cni import counters
+from harness.cni.agents import AgentError, Agents
 from harness.cni.calico import driver as calico
-from harness.cni.cilium import flows
+from harness.cni.cilium import flows, monitor
 from harness.cni.kube_router import driver as kube_router
 
 WEB, API = "shop/web", "shop/api"
@@ -140,6 +144,57 @@ def test_hubble_tells_what_became_of_a_packet(line: str, said: str) -> None:
     assert found.of(Sent("10.0.0.1:4001", "10.0.1.1:8080"))
     assert not found.of(Sent("10.0.0.1:4002", "10.0.1.1:8080"))
     assert not found.of(Sent("", "10.0.1.1:8080"))
+
+
+MONITORED = """\
+time=2026-11-24T02:02:37Z level=info msg="Initializing dissection cache..."
+Listening for events on 2 CPUs with 64x4096 of shared memory
+Press Ctrl-C to quit
+xx drop (Policy denied) flow 0xa6af8d82 to endpoint 3342, ifindex 4, file bpf_lxc.c:2260, , \
+identity 19380->35910: 10.0.0.1:4001 -> 10.0.1.1:9090 tcp SYN
+Policy verdict log: flow 0xa64d7f12 local EP ID 3342, remote ID 5226, proto 6, ingress, action audit, \
+auth: disabled, match none, 10.245.1.127:46984 -> 10.245.1.65:8080 tcp SYN
+xx drop (Unsupported L3 protocol) flow 0x0 to endpoint 0, ifindex 3, file bpf_lxc.c:1, , \
+identity 1->unknown: fe80::1 -> ff02::2 RouterSolicitation
+"""
+
+
+def test_what_the_monitor_prints_of_a_packet() -> None:
+    # As 1.19.1 printed it (cilium-measured.md (b)).
+    assert list(monitor.read(MONITORED)) == [
+        flows.Flow("10.0.0.1:4001", "10.0.1.1:9090", "drop, Policy denied"),
+        flows.Flow("10.245.1.127:46984", "10.245.1.65:8080", "ingress, action audit, match none"),
+        flows.Flow("fe80::1", "ff02::2", "drop, Unsupported L3 protocol"),
+    ]
+
+
+class Monitors:
+    """Agents that listen a moment after they are asked; one of them may not be asked at all."""
+
+    def __init__(self) -> None:
+        self.sent = threading.Event()
+        self.early = False
+
+    def ask(self, node: str, word: str, *, heard: Callable[[str], None]) -> str:
+        assert word == "monitor"
+        if node == "n2":
+            raise AgentError("no right")
+        self.early = self.sent.wait(0.2)
+        heard(MONITORED[: MONITORED.index("xx drop")])
+        assert self.sent.wait(10)
+        return MONITORED
+
+    def send(self) -> dict[int, Sent]:
+        self.sent.set()
+        return {0: Sent("10.0.0.1:4001", "10.0.1.1:9090")}
+
+
+def test_probes_are_sent_once_the_monitors_listen() -> None:
+    agents = Monitors()
+    sent, found, trouble = monitor.watch(cast("Agents", agents), ["n1", "n2"], agents.send)
+    assert not agents.early
+    assert [each.said for each in found["n1"] if each.of(sent[0])] == ["drop, Policy denied"]
+    assert trouble == "cilium-dbg monitor on n2: no right"
 
 
 def test_what_is_no_record_is_left_out() -> None:

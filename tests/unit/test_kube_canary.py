@@ -135,7 +135,7 @@ def _selects(selector: dict[str, Any], role: str) -> bool:
 
 @pytest.fixture
 def network(monkeypatch: pytest.MonkeyPatch) -> Network:
-    monkeypatch.setattr(module, "FLIP_SECONDS", 3.0)
+    monkeypatch.setattr(module, "FLIP_SECONDS", 1.0)
     monkeypatch.setattr(module, "FIRST_FLIP_SECONDS", 0.1)
     monkeypatch.setattr(module, "REACHED_SECONDS", 0.3)
     monkeypatch.setattr(module, "HIDDEN_SECONDS", 0.1)
@@ -148,7 +148,7 @@ def canary(
     nodes: tuple[str, ...] = ("one", "two"),
     cuts: Mapping[Kind, CutManifest] | None = None,
 ) -> Canary:
-    cni = cast("Cni", SimpleNamespace(enforces=False, cuts=cuts or {}))
+    cni = cast("Cni", SimpleNamespace(enforces=False, cuts=cuts or {}, beside={}))
     made = Canary(
         cast("Api", network),
         cast("Objects", network),
@@ -271,7 +271,9 @@ def test_labels_are_known_only_by_packets(network: Network) -> None:
     assert "not seen everywhere" in made.flip(made.turn(labels=True)).trouble
 
 
-def test_labels_wait_for_a_turn_of_others(network: Network) -> None:
+def test_labels_wait_for_a_turn_of_others(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The threads of a busy machine may be late.
+    monkeypatch.setattr(module, "FLIP_SECONDS", 60.0)
     made = canary(network)
     network.at_once = False
     first = made.turn()
@@ -283,8 +285,8 @@ def test_labels_wait_for_a_turn_of_others(network: Network) -> None:
     assert network.label == label
     network.at_once = True
     network.work()
-    thread.join(5)
-    assert network.label != label
+    thread.join(60)
+    assert network.label != label, (late, thread.is_alive())
     assert made.flip(first).trouble == ""
     assert made.flip(cast("Turn", late[0])).trouble == ""
 

@@ -175,7 +175,7 @@ class Canary:
         fresh = {pod: at for pod, at in self._pods(nodes, kinds).items() if pod not in self._places}
         if not self._places:
             self._objects.add_namespace(Namespace(self._name, {**RESTRICTED, LABEL: str(self._labels)}))
-        for manifest in self._policies.standing(self._labels):
+        for manifest in self._policies.standing(self._labels, kinds):
             self._api.apply(manifest)
         if not self._cut:
             for manifest, when_cut in self._policies.turning(kinds):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.clusters.kube.cni import Cni, Kind
+from harness.clusters.kube.cni import Cni, CutManifest, Kind
 from harness.clusters.kube.manifests import RUN_LABEL
 from harness.model.rules import Direction
 
@@ -38,11 +38,12 @@ class CanaryPolicies:
         self._run = run
         self._cni = cni
 
-    def standing(self, labels: int) -> Iterator[Json]:
+    def standing(self, labels: int, kinds: list[Kind]) -> Iterator[Json]:
         """What stands as long as the canaries do.
 
         Args:
             labels: Number of the newest labels.
+            kinds: The kinds that have canaries.
         """
         first = [role(name, 0) for name, _ in DIRECTIONS]
         others = {"matchExpressions": [{"key": "role", "operator": "NotIn", "values": first}]}
@@ -50,6 +51,9 @@ class CanaryPolicies:
         yield self._network_policy("canary-others", spec)
         yield self._network_policy("canary-shut", _isolated(role("out", 0), Direction.EGRESS))
         yield self.newest_labels(labels)
+        for index, kind in enumerate(kinds):
+            if kind in self._cni.beside:
+                yield from self._written(self._cni.beside[kind], index)
 
     def newest_labels(self, number: int) -> Json:
         """Isolates, and lets the hub in as long as its labels and those of its namespace are the newest."""
@@ -65,32 +69,36 @@ class CanaryPolicies:
     def turning(self, kinds: list[Kind]) -> Iterator[tuple[Json, bool]]:
         """What comes and goes for canaries of these kinds, and whether it is there when they are cut."""
         for index, kind in enumerate(kinds):
-            for name, direction in DIRECTIONS:
-                label = role(name, index)
-                if kind == NETWORK_POLICY:
-                    spec = {**_isolated(label, direction), direction.value: [{}]}
-                    yield self._network_policy(f"canary-{label}", spec), False
-                else:
-                    written = self._cni.cuts[kind](self._namespace, f"canary-{label}", label, direction)
-                    yield self._labelled(written), True
+            write = _opened if kind == NETWORK_POLICY else self._cni.cuts[kind]
+            for manifest in self._written(write, index):
+                yield manifest, kind != NETWORK_POLICY
+
+    def _written(self, write: CutManifest, index: int) -> Iterator[Json]:
+        for name, direction in DIRECTIONS:
+            label = role(name, index)
+            yield self._labelled(write(self._namespace, f"canary-{label}", label, direction))
 
     def _network_policy(self, name: str, spec: Mapping[str, Any]) -> Json:
-        return self._labelled(
-            {
-                "apiVersion": NETWORK_POLICY[0],
-                "kind": NETWORK_POLICY[1],
-                "metadata": {"name": name, "namespace": self._namespace},
-                "spec": spec,
-            }
-        )
+        return self._labelled(_network_policy(self._namespace, name, spec))
 
     def _labelled(self, manifest: Mapping[str, Any]) -> Json:
-        return {**manifest, "metadata": {**manifest["metadata"], "labels": {RUN_LABEL: self._run}}}
+        metadata = manifest["metadata"]
+        labels = {**metadata.get("labels", {}), RUN_LABEL: self._run}
+        return {**manifest, "metadata": {**metadata, "labels": labels}}
 
 
 def role(direction: str, index: int) -> str:
     """Value of the canaries' label; the first kind's are plain `in` and `out`."""
     return f"{direction}{index or ''}"
+
+
+def _network_policy(namespace: str, name: str, spec: Mapping[str, Any]) -> Json:
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": NETWORK_POLICY[0], "kind": NETWORK_POLICY[1], "metadata": metadata, "spec": spec}
+
+
+def _opened(namespace: str, name: str, role: str, direction: Direction) -> Json:
+    return _network_policy(namespace, name, {**_isolated(role, direction), direction.value: [{}]})
 
 
 def _isolated(label: str, direction: Direction) -> Json:

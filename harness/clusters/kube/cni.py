@@ -114,6 +114,8 @@ class Cni(Protocol):
         knows_labels: `relabelled` waits until it knows labels; else a canary with new labels has to do. A
             plugin that cannot be asked after all says so from then on.
         cuts: For each policy kind beyond NetworkPolicy, how a canary policy of that kind is written.
+        beside: What stands all the time beside cuts of a kind that denies nothing by itself.
+        idle: Kinds that have no effect on packets, so that there is nothing to wait for.
     """
 
     name: str
@@ -122,6 +124,8 @@ class Cni(Protocol):
     denies: str
     enforces: bool
     cuts: Mapping[Kind, CutManifest]
+    beside: Mapping[Kind, CutManifest]
+    idle: frozenset[Kind]
     knows_labels: bool
 
     def relabelled(self, changes: Mapping[str, LabelChange], nodes: Sequence[str]) -> None:

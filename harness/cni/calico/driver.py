@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import select
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from harness.clusters.kube.api import Api
-from harness.clusters.kube.cni import CutManifest, Kind, Question, Sent
+from harness.clusters.kube.cni import CutManifest, Kind, Mark, PodPlace, Question, Sent, Signal
 from harness.cni import counters
-from harness.cni.agents import Agents, Script
-from harness.cni.calico.cuts import CUTS
+from harness.cni.admin_cuts import ADMIN_CUTS
+from harness.cni.agents import AgentError, Agents, RefusedError, Script
+from harness.cni.calico.cuts import BESIDE, CUTS, IDLE
 from harness.cni.counters import Counters, Rule
 from harness.cni.evidence import by_counters
 from harness.cni.plain import Plain
+from harness.model.policy import Policy
 
 SCRIPT = Script(
     namespaces=("calico-system", "kube-system"),
@@ -24,6 +28,10 @@ SCRIPT = Script(
         "sctp": "grep -q ^SCTP /proc/net/protocols",
     },
 )
+WRITTEN_SECONDS = 20.0
+"""How long Felix may take to write the rules of a policy; see `FLIP_SECONDS` for canaries."""
+
+_LOOK = 0.2
 _ENDS = ("Drop if", "Reject if", "End of tier")
 """How the comments of rules begin that end a direction without any policy's rule."""
 
@@ -31,13 +39,50 @@ _ENDS = ("Drop if", "Reject if", "End of tier")
 class Calico(Plain):
     """See `clusters.kube.cni.Cni`."""
 
-    cuts: Mapping[Kind, CutManifest] = CUTS
+    cuts: Mapping[Kind, CutManifest] = {**CUTS, **ADMIN_CUTS}
+    beside: Mapping[Kind, CutManifest] = BESIDE
+    idle: frozenset[Kind] = IDLE
 
     def __init__(
         self, api: Api, version: str, features: frozenset[str] = frozenset(), denies: str = "drop"
     ) -> None:
         super().__init__("calico", version, features, denies, enforces=True)
         self._agents = Agents(api, SCRIPT)
+        self._tells = True
+
+    def settle(
+        self,
+        marks: Callable[[], Sequence[Mark]],
+        pods: Mapping[str, PodPlace],
+        policies: Sequence[Policy],
+        gone: Sequence[Policy],
+    ) -> Signal:
+        """Wait until the rules of each node show the marks, where packets may not.
+
+        Felix writes everything that it knows at once, so that whoever sees the rules of a mark sees those of
+        what came before it. Canaries show more, and need no rights; so this is for policies without a
+        namespace, which may hide them.
+        """
+        if not self._tells or all(policy.namespace for policy in policies):
+            return Signal()
+        nodes = sorted({place.node for place in pods.values()})
+        deadline = time.monotonic() + WRITTEN_SECONDS
+        try:
+            while not all(self._written(node, marks()) for node in nodes):
+                if time.monotonic() > deadline:
+                    # Another data plane, such as eBPF, has no rules that could be read.
+                    self._tells = False
+                    return Signal()
+                select.select([], [], [], _LOOK)
+        except (AgentError, RefusedError):
+            return Signal()
+        return Signal(f"rules written on {len(nodes)} node{'s' if len(nodes) > 1 else ''}", sure=True)
+
+    def _written(self, node: str, marks: Sequence[Mark]) -> bool:
+        there = shown(counters.read(self._agents.ask(node, "rules")))
+        # A set has no rules of its own.
+        policies = [mark for mark in marks if mark.kind.endswith("Policy")]
+        return all(((mark.namespace, mark.name) in there) is mark.present for mark in policies)
 
     def evidence(
         self,
@@ -75,6 +120,23 @@ def counted(question: Question, node: str, before: Counters, after: Counters) ->
             if meaning and rule.chain in chains:
                 plural = "s" if packets > 1 else ""
                 yield f"Calico on {node}, {words}: {meaning} ({packets} packet{plural})"
+
+
+def shown(rules: Iterable[Rule]) -> set[tuple[str, str]]:
+    """Namespace (empty where there is none) and name of the policies whose rules these are.
+
+    Felix puts words and dots before a name: `knp.default.NAME` for a NetworkPolicy of Kubernetes, the tier
+    for its own.
+    """
+    found = set()
+    for rule in rules:
+        for comment in rule.comments:
+            for part in comment.split("; "):
+                words = part.strip().split(" ")
+                if len(words) == 3 and words[0].endswith("Policy") and words[2] in ("ingress", "egress"):
+                    namespace, _, name = words[1].rpartition("/")
+                    found.add((namespace, name.rpartition(".")[2]))
+    return found
 
 
 def _meaning(rule: Rule) -> str:

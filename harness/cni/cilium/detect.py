@@ -33,7 +33,9 @@ def found(api: Api, namespace: str, version: str) -> Cilium:
     never = data.get("enable-policy") == "never"
     # With `icmp` what a pod sends is refused at once, what it receives is still dropped (seen on 1.19).
     denies = "drop and reject" if data.get("policy-deny-response") == "icmp" else "drop"
-    return Cilium(api, version, frozenset(features), denies, not (audit or never))
+    # The chart says so; an agent that is told nothing keeps no records.
+    hubble = on("enable-hubble", "false")
+    return Cilium(api, version, frozenset(features), denies, not (audit or never), hubble=hubble)
 
 
 def _envoy(api: Api, namespace: str, *, external: bool) -> bool:

@@ -10,7 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from harness.clusters.kube.api import Api, ApiError
 from harness.clusters.kube.canary_policies import NETWORK_POLICY
 from harness.clusters.kube.cni import CutManifest, Kind, LabelChange, Mark, PodPlace, Question, Sent, Signal
+from harness.cni.admin_cuts import ADMIN_CUTS
 from harness.cni.agents import AgentError, Agents, RefusedError, Script
+from harness.cni.cilium import monitor
 from harness.cni.cilium.answers import (
     Endpoint,
     Identity,
@@ -53,6 +55,7 @@ SCRIPT = Script(
         "policy": "cilium-dbg policy get -o json 2>/dev/null",
         "endpoints": f"cilium-dbg endpoint list -o jsonpath='{_ROWS}' 2>/dev/null",
         "flows": "hubble observe --since 1m --last 5000 -t drop -t policy-verdict -t l7 -o json 2>/dev/null",
+        "monitor": monitor.COMMAND,
         "envoy": "command -v cilium-envoy-starter || command -v cilium-envoy",
         "sctp": "grep -q ^SCTP /proc/net/protocols",
         "ipcache": "cilium-dbg bpf ipcache list 2>/dev/null",
@@ -66,7 +69,9 @@ class Cilium:
 
     name = "cilium"
     knows_labels = True
-    cuts: Mapping[Kind, CutManifest] = CUTS
+    cuts: Mapping[Kind, CutManifest] = {**CUTS, **ADMIN_CUTS}
+    beside: Mapping[Kind, CutManifest] = {}
+    idle: frozenset[Kind] = frozenset()
 
     def __init__(
         self,
@@ -75,6 +80,8 @@ class Cilium:
         features: frozenset[str] = frozenset(),
         denies: str = "drop",
         enforces: bool = True,
+        *,
+        hubble: bool = True,
     ) -> None:
         self._api = api
         self._agents = Agents(api, SCRIPT)
@@ -82,6 +89,7 @@ class Cilium:
         self.features = features
         self.denies = denies
         self.enforces = enforces
+        self._hubble = hubble
 
     # -- identities ------------------------------------------------------------------------------------
 
@@ -243,8 +251,10 @@ class Cilium:
         send: Callable[[Sequence[int]], Mapping[int, Sent]],
         deadline: float,
     ) -> list[tuple[str, ...]]:
-        """What Hubble recorded of the probe on the nodes of both sides, and how their endpoints stand."""
-        sent = send(range(len(questions)))
+        """What Hubble recorded of the probe on the nodes of both sides, and how their endpoints stand.
+
+        Where Hubble is off, the agents print what becomes of packets while the probe is sent.
+        """
         nodes = sorted({node for question in questions for node in question.nodes})
         flows: dict[str, list[Flow]] = {}
         rows: dict[str, dict[str, Endpoint]] = {}
@@ -253,16 +263,22 @@ class Cilium:
                 rows[node] = {row.pod: row for row in endpoints(self._agents.ask(node, "endpoints"))}
         except (AgentError, RefusedError) as trouble:
             return [(f"Cilium's agents could not be asked: {printable(str(trouble))}",)] * len(questions)
-        silent = self._recorded(flows, nodes, questions, sent, deadline)
+        whole = range(len(questions))
+        if self._hubble:
+            who, sent = "Hubble", send(whole)
+            silent = self._recorded(flows, nodes, questions, sent, deadline)
+        else:
+            who = "cilium-dbg monitor"
+            sent, flows, silent = monitor.watch(self._agents, nodes, lambda: send(whole))
         found = []
         for index, question in enumerate(questions):
             lines = [
-                printable(f"Hubble on {node}: {flow.said} {flow.source} -> {flow.destination}")
+                printable(f"{who} on {node}: {flow.said} {flow.source} -> {flow.destination}")
                 for node in question.nodes
                 for flow in flows.get(node, ())
                 if index in sent and flow.of(sent[index])
             ]
-            lines = list(dict.fromkeys(lines)) or [silent or "Hubble has no verdict on the probe"]
+            lines = list(dict.fromkeys(lines)) or [printable(silent) or f"{who} has no verdict on the probe"]
             pods = {question.source: question.source_place, **question.destinations}
             for pod, place in pods.items():
                 row = rows[place.node].get(pod)
