@@ -128,7 +128,10 @@ expect: [{from: $ns/cli, to: "$ns/web:8080", verdict: allow}]
 steps:
   - name: listed
     apply:
-      - {apiVersion: projectcalico.org/v3, kind: $kind, metadata: {name: $ns-bad, labels: {bad: $ns}}, spec: $nets}
+      - apiVersion: projectcalico.org/v3
+        kind: $kind
+        metadata: {name: $ns-bad, labels: {bad: $ns}}
+        spec: {nets: [0.0.0.0/1, 128.0.0.0/1]}
     expect: [{from: $ns/cli, to: "$ns/web:8080", verdict: drop}]
   - name: taken-out
     delete: ["$kind/$ref"]
@@ -144,7 +147,6 @@ def test_network_sets_of_calico_come_and_go(
     file = write(
         SETS,
         kind=kind,
-        nets="{nets: [0.0.0.0/1, 128.0.0.0/1]}",
         where=f"\"projectcalico.org/name == '{ns}'\"" if one else '"global()"',
         ref=f"{ns}/{ns}-bad" if one else f"{ns}-bad",
     )
