@@ -15,7 +15,7 @@ from harness.cli.app import cli
 from harness.cli.exits import CliError, ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from harness.author.bundle import Bundle
     from harness.author.draft import Draft
@@ -73,7 +73,9 @@ def init(paths: tuple[str, ...], output: str | None, namespace: str, color: str)
     known = {policy.ref: policy for policy in standing}
     fresh = [policy for policy in bundle.policies if policy.ref not in known]
     inforce = [*standing, *fresh]
-    made = draft(_ipv4(guess(inforce, old or bundle.topology)), inforce, old or Topology())
+    whole_world = guess(inforce, old or bundle.topology)
+    world = _ipv4(whole_world)
+    made = draft(world, inforce, old or Topology())
     if old is not None and target is not None:
         for policy in bundle.policies:
             copy = known.get(policy.ref)
@@ -98,12 +100,23 @@ def init(paths: tuple[str, ...], output: str | None, namespace: str, color: str)
     target.write_text(text, encoding="utf-8")
     added = f", {_policies(len(fresh))}" if old is not None and fresh else ""
     click.echo(f"{target}: {count(len(made.pods), 'pod')} and {count(made.cells, 'cell')}{added} written")
+    for note in _notes(whole_world, world):
+        click.echo(f"note: {note}", err=True)
     click.echo(f"read it, then: netcheck run {target}")
     return ExitCode.OK
 
 
 def _policies(number: int) -> str:
     return "1 policy" if number == 1 else f"{number} policies"
+
+
+def _notes(whole_world: Topology, world: Topology) -> Iterator[str]:
+    """What a person would otherwise wonder about."""
+    if len(world.externals) < len(whole_world.externals):
+        yield "blocks of IPv6 addresses are passed over, as the scenario probes IPv4"
+    listeners = [item for pod in (*world.pods.values(), *world.externals.values()) for item in pod.listeners]
+    if any(item.protocol == "SCTP" for item in listeners):
+        yield "the policies name SCTP: a cluster without it skips the scenario (`netcheck doctor` looks at the lab)"
 
 
 def _name(files: Sequence[Path]) -> str:

@@ -273,6 +273,19 @@ def test_a_copy_that_differs_from_the_policy_is_said(project: Path) -> None:
     assert "has a copy of its own of NetworkPolicy shop/api, and it differs from <stdin>:1" in result.output
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("198.51.100.0/24, except: [198.51.100.128/25]", '"2001:db8::/32"', "blocks of IPv6 addresses"),
+        ("port: 9000, protocol: UDP", "port: 9000, protocol: SCTP", "the policies name SCTP"),
+    ],
+)
+def test_what_init_leaves_to_the_reader_is_said(project: Path, old: str, new: str, expected: str) -> None:
+    assert "note:" not in invoke("init", "policies", "--output", "scenarios/plain.yaml").output
+    (project / "policies" / "api.yaml").write_text(POLICY.replace(old, new), encoding="utf-8")
+    assert f"note: {expected}" in invoke("init", "policies").output
+
+
 def test_init_does_not_add_to_steps(project: Path) -> None:
     (project / "scenarios").mkdir()
     text = (
