@@ -114,9 +114,10 @@ def _notes(whole_world: Topology, world: Topology) -> Iterator[str]:
     """What a person would otherwise wonder about."""
     if len(world.externals) < len(whole_world.externals):
         yield "blocks of IPv6 addresses are passed over, as the scenario probes IPv4"
-    listeners = [item for pod in (*world.pods.values(), *world.externals.values()) for item in pod.listeners]
+    listeners = [item for pod in world.pods.values() for item in pod.listeners]
+    listeners += [item for external in world.externals.values() for item in external.listeners]
     if any(item.protocol == "SCTP" for item in listeners):
-        yield "the policies name SCTP: a cluster without it skips the scenario (`netcheck doctor` looks at the lab)"
+        yield "the policies name SCTP: a cluster without it skips the scenario (of the lab, see netcheck doctor)"
 
 
 def _name(files: Sequence[Path]) -> str:
