@@ -117,7 +117,7 @@ def _notes(whole_world: Topology, world: Topology) -> Iterator[str]:
     listeners = [item for pod in world.pods.values() for item in pod.listeners]
     listeners += [item for external in world.externals.values() for item in external.listeners]
     if any(item.protocol == "SCTP" for item in listeners):
-        yield "the policies name SCTP: a cluster without it skips the scenario (of the lab, see netcheck doctor)"
+        yield "the policies name SCTP: a cluster without it skips the scenario (see netcheck doctor)"
 
 
 def _name(files: Sequence[Path]) -> str:

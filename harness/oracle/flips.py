@@ -161,7 +161,7 @@ def _to_settle(found: SideTrace) -> Iterator[str]:
         yield f"`node:` of {pod} says on which node it runs"
     elif found.deciding:
         names = " and ".join(str(origin).strip() for origin in found.deciding)
-        yield f"{names} no longer leaves it open whether it is meant"
+        yield f"{names} no longer concern{'s' if len(found.deciding) == 1 else ''} this connection"
     yield "the cell expects one of the answers on purpose"
 
 

@@ -26,7 +26,7 @@ def side_lines(side: SideTrace, number: int) -> Iterator[Line]:
         if len(side.tiers) > 1:
             yield line(("   tier ", "dim"), tier.name, (f": {tier.outcome}", "dim"))
         for policy in tier.policies:
-            yield from _policy(policy)
+            yield from _policy(policy, side.answer)
     if side.bystanders:
         names = ", ".join(str(item).strip() for item in side.bystanders[:_LISTED])
         more = f" and {len(side.bystanders) - _LISTED} more" if len(side.bystanders) > _LISTED else ""
@@ -35,7 +35,7 @@ def side_lines(side: SideTrace, number: int) -> Iterator[Line]:
     yield EMPTY
 
 
-def _policy(policy: PolicyTrace) -> Iterator[Line]:
+def _policy(policy: PolicyTrace, answer: Answer) -> Iterator[Line]:
     notes = []
     if policy.place:
         notes.append(f"priority {policy.place}")
@@ -44,21 +44,23 @@ def _policy(policy: PolicyTrace) -> Iterator[Line]:
     text = f"  ({', '.join(notes)})" if notes else ""
     yield line("   ", (str(policy.origin).strip(), "bold" if policy.decides else ""), (text, "dim"))
     for rule in policy.rules:
-        yield from _rule(rule)
+        yield from _rule(rule, answer)
     if not policy.rules:
         yield line(("     no rules for this direction", "dim"))
 
 
-def _rule(rule: RuleTrace) -> Iterator[Line]:
+def _rule(rule: RuleTrace, answer: Answer) -> Iterator[Line]:
     if not rule.reached:
         yield line((f"     {rule.origin.rule}: not asked, a rule before it decides", "dim"))
         return
     said = {True: "matches", False: "does not match", None: "depends"}[rule.matched]
     where = f" at {rule.origin.place.short}" if rule.origin.place else ""
     style = "bold" if rule.decides else ""
-    tail = f", and decides: {rule.action}" if rule.decides else ""
-    if rule.decides and rule.matched is None:
-        tail = ", and the answer with it"
+    tail = ""
+    if rule.decides and answer is Answer.UNDEFINED:
+        tail = ", and the answer rests on it"
+    elif rule.decides:
+        tail = f", and decides: {rule.action}" if rule.matched else f"; it is {answer} either way"
     yield line("     ", (f"{rule.origin.rule} ({rule.action}){where}: {said}{tail}", style))
     for part in (*rule.peers, *rule.ports):
         yield _part(part)

@@ -202,6 +202,41 @@ def test_what_would_settle_an_open_answer_is_said(file: str) -> None:
     assert "`node:` of shop/api says on which node it runs" in text
 
 
+TIE = """\
+scenario: tie
+pods:
+  six/web: {labels: {app: web}}
+  six/api: {labels: {app: api}, listen: [80]}
+policies:
+  - apiVersion: policy.networking.k8s.io/v1alpha2
+    kind: ClusterNetworkPolicy
+    metadata: {name: deny}
+    spec: {tier: Admin, priority: 5, subject: {namespaces: {}},
+      egress: [{action: Deny, to: [{namespaces: {}}]}]}
+  - apiVersion: policy.networking.k8s.io/v1alpha2
+    kind: ClusterNetworkPolicy
+    metadata: {name: some}
+    spec: {tier: Admin, priority: %s, subject: {namespaces: {}},
+      egress: [{action: Accept, to: [{networks: [%s]}]}]}
+expect:
+  - {from: six/web, to: "six/api:80", verdict: observe}
+"""
+
+
+def test_rules_on_which_an_open_answer_rests_do_not_decide(file: str) -> None:
+    Path("tie.yaml").write_text(TIE % ("5", "0.0.0.0/0"), encoding="utf-8")
+    text = invoke("tie.yaml", "six/web", "six/api:80").output
+    assert "egress[0] (deny) at tie.yaml:10: matches, and the answer rests on it" in text
+    assert "decides" not in text
+    assert "to settle the egress of six/web" in text
+    Path("tie.yaml").write_text(TIE % ("1", "10.0.0.0/8"), encoding="utf-8")
+    text = invoke("tie.yaml", "six/web", "six/api:80").output.replace("action: Deny", "")
+    assert "egress[0] (allow) at tie.yaml:15: depends, and the answer rests on it" in text
+    Path("tie.yaml").write_text((TIE % ("1", "10.0.0.0/8")).replace("action: Deny", "action: Accept"))
+    text = invoke("tie.yaml", "six/web", "six/api:80").output
+    assert "egress[0] (allow) at tie.yaml:10: matches, and decides: allow" in text
+
+
 def test_what_no_policy_can_deny_has_no_such_advice(file: str) -> None:
     text = invoke(file, "shop/api", "shop/api:8080").output
     assert "no policy can keep a pod from itself" in text
