@@ -83,6 +83,10 @@ class RenamedCluster:
             prefix = auto_prefix(run, number)
         return renaming_of(scenario, prefix)
 
+    def interrupt(self) -> None:
+        """See `engine.cluster.Cluster`."""
+        self._inner.interrupt()
+
     def close(self) -> None:
         """See `engine.cluster.Cluster`."""
         self._inner.close()

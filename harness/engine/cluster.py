@@ -190,6 +190,10 @@ class Cluster(Protocol):
         """
         ...
 
+    def interrupt(self) -> None:
+        """The user has stopped the run: `open` waits for nobody else any more. It may come at any time."""
+        ...
+
     def close(self) -> None:
         """Let go of what the cluster holds for the run; never raises."""
         ...

@@ -90,6 +90,7 @@ def run(
                     running[pool.submit(one, scenarios[index])] = index, pending.pop(index)
                 if stop.is_set() and not told:
                     told = True
+                    cluster.interrupt()
                     tell(Interrupted("stopped by the user"))
                 finished, _ = wait(running, timeout=_LOOK, return_when=FIRST_COMPLETED)
                 for future in finished:

@@ -55,8 +55,23 @@ def written(config: Mapping[str, Any], folder: Path, name: str = "kubeconfig") -
 
 
 @contextmanager
-def account(api: Api, name: str, rules: Sequence[Mapping[str, Any]], seconds: int = 3600) -> Iterator[str]:
-    """A service account in the namespace `default` with a ClusterRole of exactly `rules`; gives its token."""
+def account(
+    api: Api,
+    name: str,
+    rules: Sequence[Mapping[str, Any]],
+    seconds: int = 3600,
+    *,
+    in_default: Sequence[Mapping[str, Any]] = (),
+) -> Iterator[str]:
+    """A service account in the namespace `default` with exactly these rights; gives its token.
+
+    Args:
+        api: The cluster.
+        name: Of the account and its roles.
+        rules: Of its ClusterRole.
+        seconds: How long the token is good for.
+        in_default: Of its Role in `default`.
+    """
     role = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",
@@ -75,9 +90,19 @@ def account(api: Api, name: str, rules: Sequence[Mapping[str, Any]], seconds: in
         "kind": "ServiceAccount",
         "metadata": {"name": name, "namespace": "default"},
     }
+    inner: list[Json] = [
+        {
+            **item,
+            "kind": item["kind"].removeprefix("Cluster"),
+            "metadata": {"name": name, "namespace": "default"},
+            **({"rules": list(in_default)} if item is role else {}),
+        }
+        for item in (role, binding)
+    ]
+    inner[1]["roleRef"] = {**binding["roleRef"], "kind": "Role"}  # type: ignore[dict-item]
     accounts = "/api/v1/namespaces/default/serviceaccounts"
     try:
-        for manifest in (user, role, binding):
+        for manifest in (user, role, binding, *inner):
             api.apply(manifest)
         asked = {
             "apiVersion": "authentication.k8s.io/v1",
@@ -90,4 +115,6 @@ def account(api: Api, name: str, rules: Sequence[Mapping[str, Any]], seconds: in
         rbac = "/apis/rbac.authorization.k8s.io/v1"
         api.delete(f"{rbac}/clusterrolebindings/{name}")
         api.delete(f"{rbac}/clusterroles/{name}")
+        api.delete(f"{rbac}/namespaces/default/rolebindings/{name}")
+        api.delete(f"{rbac}/namespaces/default/roles/{name}")
         api.delete(f"{accounts}/{name}")

@@ -45,14 +45,14 @@ steps:
 """
 
 
-def documented() -> list[dict[str, Any]]:
-    """The rules of the ClusterRole in the documentation."""
+def documented(kind: str) -> list[dict[str, Any]]:
+    """The rules of the ClusterRole, or of the Role in `default`, in the documentation."""
     text = (ROOT / "docs" / "clusters.md").read_text()
     for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL):
         for item in yaml.safe_load_all(block):
-            if isinstance(item, dict) and item.get("kind") == "ClusterRole":
+            if isinstance(item, dict) and item.get("kind") == kind:
                 return list(item["rules"])
-    raise AssertionError("docs/clusters.md has no ClusterRole")
+    raise AssertionError(f"docs/clusters.md has no {kind}")
 
 
 @pytest.mark.parametrize("text", [SHOP, MORE], ids=["shop", "more"])
@@ -66,7 +66,7 @@ def test_the_documented_rights_are_enough(
     api: Callable[[str], Api],
     ns: str,
 ) -> None:
-    with account(api(context), ns, documented()) as token:
+    with account(api(context), ns, documented("ClusterRole"), in_default=documented("Role")) as token:
         config = written(changed(kubeconfig_of(context), user={"token": token}), tmp_path)
         spec = f"kubeconfig:{config}"
         with start(

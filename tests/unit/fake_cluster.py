@@ -89,6 +89,7 @@ class FakeCluster:
         self.backend = backend
         self.worlds: dict[str, FakeWorld] = {}
         self.closed = False
+        self.interrupted = False
         self._answers = answers or {}
         self._controls = controls or {}
         self._on_open = on_open
@@ -106,6 +107,9 @@ class FakeCluster:
         with self._lock:
             self.worlds[scenario.name] = world
         return world
+
+    def interrupt(self) -> None:
+        self.interrupted = True
 
     def close(self) -> None:
         self.closed = True

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import datetime
 import itertools
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,9 +20,11 @@ class ObjectServer(Api):
 
     def __init__(self, before: Callable[[str, str], None] = lambda method, path: None) -> None:
         self.objects: dict[str, Json] = {}
+        self.clock = datetime.datetime(2026, 3, 1, 12, 0, tzinfo=datetime.UTC)
         self.before = before
         self.after = before
         self._numbers = itertools.count(1)
+        self._whole = threading.Lock()
 
     def resource(self, api_version: str, kind: str) -> Resource:
         plural = kind.lower() + ("es" if kind.endswith("s") else "s")
@@ -28,6 +32,9 @@ class ObjectServer(Api):
         namespaced = kind in ("NetworkPolicy", "Lease")
         assert api_version.split("/")[0] in _GROUPS
         return Resource(f"/apis/{api_version}", plural, namespaced)
+
+    def now(self) -> datetime.datetime:
+        return self.clock
 
     def put(self, path: str, manifest: Mapping[str, Any]) -> Json:
         """Have an object that somebody else made."""
@@ -48,9 +55,11 @@ class ObjectServer(Api):
         patience: float | None = None,
     ) -> Json:
         self.before(method, path)
-        answer = getattr(self, f"_{method.lower()}")(path, copy.deepcopy(body), query or {})
+        with self._whole:
+            answer = getattr(self, f"_{method.lower()}")(path, copy.deepcopy(body), query or {})
+            answer = copy.deepcopy(answer)
         self.after(method, path)
-        return copy.deepcopy(answer)  # type: ignore[no-any-return]
+        return answer  # type: ignore[no-any-return]
 
     def _post(self, path: str, body: Json, query: Mapping[str, str]) -> Json:
         name = f"{path}/{body['metadata']['name']}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -653,6 +654,22 @@ def test_interrupted_in_any_phase_what_is_measured_stays(call: str, number: int,
     assert list(cluster.worlds) == ["s"]
     assert [type(item) for item in events].count(Interrupted) == 1
     assert isinstance(events[-1], RunFinished)
+
+
+def test_a_cluster_that_waits_for_others_is_told_of_the_users_stop() -> None:
+    stop = threading.Event()
+    cluster = ScriptedCluster()
+
+    def wait(name: str) -> None:
+        if name == "open":
+            stop.set()
+            deadline = time.monotonic() + 10
+            while not cluster.interrupted:
+                assert time.monotonic() < deadline, "nobody told"
+                time.sleep(0.01)
+
+    cluster._on = wait
+    assert run([TWO_STEPS], cluster, lambda _: None, stop=stop).interrupted
 
 
 def test_interrupted_while_cells_flip() -> None:

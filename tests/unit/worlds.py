@@ -197,6 +197,7 @@ class ScriptedCluster:
         trouble: str = "",
     ) -> None:
         self.backend = Backend("scripted", names, {"cilium": "1.20.1"}, features)
+        self.interrupted = False
         self.log: list[Call] = []
         self.worlds: dict[str, ScriptedWorld] = {}
         self._answers, self._on, self._records, self._sweeps = answers, on, records, sweeps
@@ -208,6 +209,9 @@ class ScriptedCluster:
 
     def claims(self, scenario: Scenario) -> Claims:
         return Claims()
+
+    def interrupt(self) -> None:
+        self.interrupted = True
 
     def open(self, scenario: Scenario, run: str) -> ScriptedWorld:
         with self._lock:

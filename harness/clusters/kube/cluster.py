@@ -25,6 +25,7 @@ from harness.clusters.kube.node_agents import NodeAgents
 from harness.clusters.kube.objects import Objects
 from harness.clusters.kube.outside import Nothing, Outside
 from harness.clusters.kube.pulling import read_secrets
+from harness.clusters.kube.tenancy import Stay, Tenancy
 from harness.clusters.kube.world import KubeWorld
 from harness.engine.cluster import Claims, ClusterError, UnsupportedError
 from harness.engine.plan import needs
@@ -76,6 +77,7 @@ class KubeCluster:
         self._left: list[str] = []
         self._enforcement = Enforcement()
         self._grounds = Grounds(api)
+        self._tenancy = Tenancy(api)
         self._lock = threading.Lock()
         self._canaries: list[Canary] = []
         version = api.reach()
@@ -149,6 +151,8 @@ class KubeCluster:
         fit = [item for item in scenarios if needs(item).keys() <= self.backend.features]
         self._unprepared = None
         try:
+            # Before there are names in the cluster's DNS, so that nobody takes them for a dead run's.
+            self._tenancy.arrive(run)
             self._outside.prepare(fit, run)
         except ClusterError as trouble:
             self._unprepared = trouble
@@ -173,6 +177,28 @@ class KubeCluster:
         for api_version, kind in sorted(kinds):
             self._served(api_version, kind)
         options = for_scenario(self._options, scenario, self._against_meshes)
+        stay = self._tenancy.enter(run, alone=self.claims(scenario).alone)
+        try:
+            world = self._world(scenario, run, options, kinds, stay)
+        except BaseException:
+            stay.end()
+            raise
+        self._worlds.append(world)
+        try:
+            world.build(scenario.topology)
+        except BaseException:
+            world.close()
+            raise
+        return world
+
+    def interrupt(self) -> None:
+        """See `engine.cluster.Cluster`."""
+        self._tenancy.stopped.set()
+
+    def _world(
+        self, scenario: Scenario, run: str, options: PodOptions, kinds: frozenset[Kind], stay: Stay
+    ) -> KubeWorld:
+        """The scenario's world, of which nothing is there yet."""
         canary = self._canary_of(run, options)
         topology = scenario.topology
         number = next(self._count)
@@ -183,7 +209,7 @@ class KubeCluster:
             node_addresses={letter: found for letter, (_, found) in placed.items()},
             dns=self._dns,
         )
-        world = KubeWorld(
+        return KubeWorld(
             self._api,
             self._cni,
             addresses,
@@ -194,15 +220,9 @@ class KubeCluster:
             kinds,
             NodeAgents(f"netcheck-{run}-nodes-{number}", probed_nodes(scenario)),
             ExternalAgents(self._outside, f"netcheck-{run}-{number}", run),
+            stay,
             keep=self._keep,
         )
-        self._worlds.append(world)
-        try:
-            world.build(topology)
-        except BaseException:
-            world.close()
-            raise
-        return world
 
     def at_close(self, call: Callable[[], None]) -> None:
         """Have something done when the run lets go of the cluster; it never raises."""
@@ -240,6 +260,7 @@ class KubeCluster:
         ends = [*(canary.close for canary in self._canaries), self._grounds.close]
         if not self._keep:
             ends.append(self._outside.close)
+        ends.append(self._tenancy.close)
         for end in ends:
             try:
                 end()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from harness.clusters.kube import owners
 from harness.clusters.kube.api import Api, ApiError
 from harness.clusters.kube.manifests import RUN_LABEL
+from harness.clusters.kube.presence import LEASES
 from harness.clusters.kube.watching import await_gone
 from harness.engine.cluster import ClusterError
 
@@ -41,6 +42,7 @@ class Leftovers:
         run: Its id.
         namespaces: Names of its namespaces.
         others: Paths of objects outside its namespaces, with what to call them.
+        leases: Paths of its Leases, with what to call them; they go last.
         alive: Whether its process lives; None when nobody here can say.
         youngest: When it made its last object.
     """
@@ -48,6 +50,7 @@ class Leftovers:
     run: str
     namespaces: list[str] = field(default_factory=list)
     others: dict[str, str] = field(default_factory=dict)
+    leases: dict[str, str] = field(default_factory=dict)
     alive: bool | None = None
     youngest: datetime.datetime = _LONG_AGO
 
@@ -82,6 +85,7 @@ def cleanup(api: Api, *, run: str = "", everything: bool = False) -> Cleaned:
     spared: list[tuple[str, str]] = []
     now = api.now()
     going: list[str] = []
+    ended: list[Leftovers] = []
     trouble: ApiError | None = None
     unseen: list[str] = []
     for found in sorted(find(api, unseen).values(), key=lambda item: item.run):
@@ -101,10 +105,15 @@ def cleanup(api: Api, *, run: str = "", everything: bool = False) -> Cleaned:
                 _delete_namespace(api, name)
                 removed.append(f"namespace {name} of run {found.run}")
                 going.append(name)
+            ended.append(found)
         except ApiError as refusal:
             # The next run's leftovers may well be removable.
             trouble = trouble or refusal
     _await_gone(api, going)
+    for found in ended:
+        for path, title in found.leases.items():
+            api.delete(path)
+            removed.append(f"{title} of run {found.run}")
     if trouble is not None:
         raise trouble
     return Cleaned(removed, spared, unseen)
@@ -125,6 +134,7 @@ def find(api: Api, unseen: list[str]) -> dict[str, Leftovers]:
         lives = owners.alive((metadata.get("annotations") or {}).get(owners.OWNER, ""))
         mine.alive = lives if mine.alive is None else mine.alive or lives
         mine.youngest = max(mine.youngest, _created(metadata["creationTimestamp"]))
+    _find_leases(api, found)
     own = {name for item in found.values() for name in item.namespaces}
     for path, kind, namespaced in _collections(api, unseen):
         try:
@@ -151,9 +161,32 @@ def find(api: Api, unseen: list[str]) -> dict[str, Leftovers]:
     return found
 
 
-def _collections(api: Api, unseen: list[str]) -> Iterator[tuple[str, str, bool]]:
+def _find_leases(api: Api, found: dict[str, Leftovers]) -> None:
+    """A run has its Lease before it has anything else, and renews it while it lives."""
+    try:
+        items = api.get(LEASES, labelSelector=RUN_LABEL)["items"]
+    except ApiError as trouble:
+        if trouble.status not in (403, 404):
+            raise
+        return
+    for item in items:
+        metadata = item["metadata"]
+        run = metadata["labels"][RUN_LABEL]
+        mine = found.setdefault(run, Leftovers(run))
+        mine.leases[f"{LEASES}/{metadata['name']}"] = f"Lease default/{metadata['name']}"
+        lives = owners.alive((metadata.get("annotations") or {}).get(owners.OWNER, ""))
+        mine.alive = lives if mine.alive is None else mine.alive or lives
+        renewed = (item.get("spec") or {}).get("renewTime") or metadata["creationTimestamp"]
+        mine.youngest = max(mine.youngest, _created(renewed))
+
+
+def _collections(
+    api: Api, unseen: list[str], groups: Collection[str] | None = None
+) -> Iterator[tuple[str, str, bool]]:
     """Collections outside namespaces, and policies in any: path, kind, whether it is namespaced."""
     for group in api.get("/apis").get("groups", ()):
+        if groups is not None and group["name"] not in groups:
+            continue
         first = group["preferredVersion"]["groupVersion"]
         versions = [first, *(item["groupVersion"] for item in group.get("versions", ()))]
         told: set[str] = set()
@@ -173,6 +206,27 @@ def _collections(api: Api, unseen: list[str]) -> Iterator[tuple[str, str, bool]]
                     continue
                 told.add(name)
                 yield f"/apis/{version}/{name}", resource["kind"], bool(resource["namespaced"])
+
+
+def standing_wide(api: Api, run: str) -> list[str]:
+    """What to call the policies of a run that belong to no namespace, and so may reach the whole cluster.
+
+    Raises:
+        ApiError: They cannot be looked for.
+    """
+    unseen: list[str] = []
+    found: list[str] = []
+    for path, kind, namespaced in _collections(api, unseen, POLICY_GROUPS):
+        if namespaced:
+            continue
+        try:
+            listed = api.get(path, labelSelector=f"{RUN_LABEL}={run}")
+        except ApiError as trouble:
+            if trouble.status in (403, 404, 405):
+                continue
+            raise
+        found += [f"{kind} {item['metadata']['name']}" for item in listed.get("items", ())]
+    return [*found, *(f"perhaps some of {item}" for item in unseen)]
 
 
 def _why_spared(found: Leftovers, now: datetime.datetime) -> str:

@@ -23,6 +23,7 @@ from harness.clusters.kube.objects import Objects
 from harness.clusters.kube.service_ways import ServiceWays, ways
 from harness.clusters.kube.standing import Standing
 from harness.clusters.kube.sweeper import Sweeper, by_source
+from harness.clusters.kube.tenancy import Stay
 from harness.clusters.resolve import Resolved, Resolver, UnresolvedError
 from harness.clusters.results import LOCAL, REMOTE
 from harness.engine.cluster import ClusterError, Flows, InForce
@@ -64,6 +65,7 @@ class KubeWorld:
         kinds: Iterable[Kind],
         agents: NodeAgents,
         externals: ExternalAgents,
+        stay: Stay,
         *,
         keep: bool = False,
     ) -> None:
@@ -83,6 +85,7 @@ class KubeWorld:
         self._sweeper = Sweeper(self._fleet, addresses, externals, canary.hub)
         self._topology = Topology()
         self._standing = Standing(api, run)
+        self._stay = stay
         self._began = time.monotonic()
         self._changed = 0.0
         self._spread = 0
@@ -111,7 +114,7 @@ class KubeWorld:
             server = next(iter(self._addresses.dns), "")
             self._externals.join(self._fleet, self._canary.hub, server)
             self._externals.learn(self._fleet, self._addresses.ways())
-        if self._objects.on_used_grounds:
+        if self._objects.on_used_grounds or self._stay.doubtful:
             # Policies that stood here before are deleted, but may be in force for a moment yet.
             trouble = self.in_force().trouble
             if trouble:
@@ -287,7 +290,9 @@ class KubeWorld:
 
     def sweep(self, probes: Sequence[Probe], timeout: float) -> tuple[Observation, ...]:
         """See `engine.cluster.World`."""
-        return self._sweeper.sweep(self._topology, probes, timeout)
+        seen = self._sweeper.sweep(self._topology, probes, timeout)
+        self._stay.check()
+        return seen
 
     def start_flows(self, probes: Sequence[Probe], established: Sequence[Probe], timeout: float) -> Flows:
         """See `engine.cluster.World`."""
@@ -337,20 +342,41 @@ class KubeWorld:
         if self._keep:
             self._externals.leave()
             self.kept = self._objects.namespaces
+            if not self._standing.wide:
+                self._end_stay()
             return
         try:
             self._externals.close()
         except ClusterError as trouble:
             self.left_behind = str(trouble)
+        doubt = False
         try:
             # It may be starting anew; and when it is not, one wait is enough for all that there is to delete.
             self._api.reach(seconds=CLOSE_SECONDS)
+            wide = self._standing.wide
             try:
                 self._standing.delete_all()
+                if wide:
+                    doubt = self._may_be_in_force()
             finally:
                 self._objects.remove_everything(empty=not self._standing.policies)
         except ClusterError as trouble:
             self.left_behind = str(trouble)
+        self._end_stay(doubt=doubt)
+
+    def _may_be_in_force(self) -> bool:
+        """Whether policies of the whole cluster that are deleted are not known to be out of force."""
+        try:
+            return bool(self.in_force().trouble)
+        except ClusterError:
+            return True
+
+    def _end_stay(self, *, doubt: bool = False) -> None:
+        standing = self.left_behind if self._standing.wide else ""
+        try:
+            self._stay.end(standing=standing, doubt=doubt)
+        except ClusterError as trouble:
+            self.left_behind = self.left_behind or str(trouble)
 
     left_behind = ""
     """Why something could not be removed; `netcheck cleanup` finds it by its label."""

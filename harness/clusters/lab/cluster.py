@@ -85,6 +85,9 @@ class LabCluster:
             return _KeptWorld(world, scenario.name, run)  # type: ignore[return-value]
         return world
 
+    def interrupt(self) -> None:
+        """Nobody is waited for."""
+
     def close(self) -> None:
         """End the processes that no scenario came to use."""
         with self._lock:
