@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Sequence
 from typing import Any, cast
 
 import pytest
 
-from harness.clusters.kube.cni import Mark, PodPlace
+from harness.clusters.kube.cni import Mark, PodPlace, Question, Sent
+from harness.cni import listening
 from harness.cni.agents import AgentError
-from harness.cni.calico import driver
+from harness.cni.calico import detect, driver, flows
 from harness.cni.calico.driver import Calico
 from harness.model.policy import Policy
 
@@ -28,6 +32,92 @@ NEW = ("Policy canaries/default.canary-in1 ingress", "Policy default.canaries-ca
 
 def rules(*comments: str) -> str:
     return "\n".join(f'[0:0] -A cali-pi-_C9 -m comment --comment "{each}" -j DROP' for each in comments)
+
+
+LOG = """\
+- Time=2026-11-24T02:02:37Z Reporter=Dst Action=Deny
+  Src={wep(shop/cli)} Dst={wep(shop/web) Svc:-/-} Proto={tcp(8080) Svc:-/0}
+  Counts={Ingress: 1Pkts/60Bytes Egress: 0Pkts/0Bytes} Connections={Started:1 Completed:0}
+  Enforced:
+  - kind:EndOfTier  tier:"security"  action:Deny  rule_index:-1  trigger:{kind:CalicoNetworkPolicy  \
+namespace:"shop"  name:"security.web"  tier:"security"}
+- Time=2026-11-24T02:02:37Z Reporter=Dst Action=Allow
+  Src={wep(shop/other)} Dst={wep(shop/web) Svc:-/-} Proto={tcp(8080) Svc:-/0}
+  Enforced:
+  - kind:Profile  name:"kns.shop"  action:Allow
+  Pending:
+  - kind:StagedNetworkPolicy  namespace:"shop"  name:"deny-other"  tier:"default"  action:Deny
+- Time=2026-11-24T02:02:37Z Reporter=Src Action=Allow
+  Src={wep(shop/cli)} Dst={pvt} Proto={udp(53) Svc:-/0}
+"""
+
+
+def test_entries_of_a_flow_log() -> None:
+    assert [str(flow) for flow in flows.read("no entry\n" + LOG)] == [
+        "Deny at Dst shop/cli -> shop/web tcp(8080): kind:EndOfTier tier:security action:Deny rule_index:-1 "
+        "trigger:{kind:CalicoNetworkPolicy namespace:shop name:security.web tier:security}",
+        "Allow at Dst shop/other -> shop/web tcp(8080): kind:Profile name:kns.shop action:Allow, "
+        "staged kind:StagedNetworkPolicy namespace:shop name:deny-other tier:default action:Deny",
+        "Allow at Src shop/cli -> pvt udp(53)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("version", "felix", "flush"),
+    [
+        ("3.28.4", {"flowLogsLocalReporter": "Enabled"}, 0.0),
+        ("3.30.0", {}, 0.0),
+        ("3.30.0", {"flowLogsLocalReporter": "Enabled"}, 300.0),
+        ("3.32.1", {"flowLogsLocalReporter": "Enabled", "flowLogsFlushInterval": "2s"}, 2.0),
+        ("3.32.1", {"flowLogsLocalReporter": "Enabled", "flowLogsFlushInterval": "1m1.5s"}, 61.5),
+        ("3.32.1", {"flowLogsLocalReporter": "Enabled", "flowLogsFlushInterval": "0s"}, 300.0),
+    ],
+)
+def test_how_often_a_flow_log_is_written(version: str, felix: dict[str, str], flush: float) -> None:
+    assert detect._flush(version, felix) == flush
+
+
+class Logging:
+    """Pods whose flow log has one entry of the probe, if it is sent while the log is read."""
+
+    def __init__(self) -> None:
+        self.sent = threading.Event()
+        self.asked: list[tuple[str, ...]] = []
+
+    def ask(self, node: str, *words: str, patience: float = 0.0, heard: object = None) -> str:
+        self.asked.append((node, *words))
+        if words[0] != "flows":
+            return ""
+        return LOG if node == "n1" and self.sent.wait(5) else ""
+
+    def send(self, wanted: Sequence[int]) -> dict[int, Sent]:
+        self.sent.set()
+        return {index: Sent("10.0.0.1:4001", "10.0.1.1:8080") for index in wanted}
+
+
+QUESTION = Question("shop/cli", PODS["shop/cli"], {"shop/web": PODS["shop/web"]})
+
+
+def test_the_flow_log_tells_which_tier_denied_a_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "BLIND_START_SECONDS", 0.05)
+    pods = Logging()
+    made = Calico(cast("Any", None), "3.32.1", flush=2.0)
+    made._agents = cast("Any", pods)
+    (lines,) = made.evidence([QUESTION], pods.send, time.monotonic() + 20)
+    assert lines[0].startswith(
+        "Calico's flow log on n1: Deny at Dst shop/cli -> shop/web tcp(8080): kind:EndOf"
+    )
+    assert lines[1:] == ("no rule of the network plugin counted the probe",)
+    assert ("n1", "flows", "7") in pods.asked
+    assert ("n2", "flows", "7") in pods.asked
+
+
+def test_a_flow_log_that_is_written_too_seldom_is_not_waited_for() -> None:
+    pods = Logging()
+    made = Calico(cast("Any", None), "3.32.1", flush=300.0)
+    made._agents = cast("Any", pods)
+    (lines,) = made.evidence([QUESTION], pods.send, time.monotonic() + 20)
+    assert "each 300 s (flowLogsFlushInterval), too late to be read" in lines[0]
 
 
 class Pods:

@@ -175,7 +175,7 @@ class Monitors:
         self.sent = threading.Event()
         self.early = False
 
-    def ask(self, node: str, word: str, *, heard: Callable[[str], None]) -> str:
+    def ask(self, node: str, word: str, *, patience: float, heard: Callable[[str], None]) -> str:
         assert word == "monitor"
         if node == "n2":
             raise AgentError("no right")
@@ -194,7 +194,7 @@ def test_probes_are_sent_once_the_monitors_listen() -> None:
     sent, found, trouble = monitor.watch(cast("Agents", agents), ["n1", "n2"], agents.send)
     assert not agents.early
     assert [each.said for each in found["n1"] if each.of(sent[0])] == ["drop, Policy denied"]
-    assert trouble == "cilium-dbg monitor on n2: no right"
+    assert trouble == "cilium-dbg monitor could not be asked: n2: no right"
 
 
 def test_what_is_no_record_is_left_out() -> None:

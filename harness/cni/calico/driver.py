@@ -12,11 +12,14 @@ from harness.clusters.kube.cni import CutManifest, Kind, Mark, PodPlace, Questio
 from harness.cni import counters
 from harness.cni.admin_cuts import ADMIN_CUTS
 from harness.cni.agents import AgentError, Agents, RefusedError, Script
+from harness.cni.calico import flows
 from harness.cni.calico.cuts import BESIDE, CUTS, IDLE
 from harness.cni.counters import Counters, Rule
 from harness.cni.evidence import by_counters
+from harness.cni.listening import listen
 from harness.cni.plain import Plain
 from harness.model.policy import Policy
+from harness.source.render import printable
 
 SCRIPT = Script(
     namespaces=("calico-system", "kube-system"),
@@ -25,11 +28,15 @@ SCRIPT = Script(
     words={
         # Either of them holds the rules, as the data plane is set up (calico-measured.md 4 and 6).
         "rules": "iptables-save -c -t filter 2>/dev/null; nft list table ip calico 2>/dev/null; true",
+        "flows": 'timeout "$1" calico-node -flows=-1 2>/dev/null; true',
         "sctp": "grep -q ^SCTP /proc/net/protocols",
     },
 )
 WRITTEN_SECONDS = 20.0
 """How long Felix may take to write the rules of a policy; see `FLIP_SECONDS` for canaries."""
+
+PROBE_SECONDS = 3.0
+"""How long probes that are sent once more may take."""
 
 _LOOK = 0.2
 _ENDS = ("Drop if", "Reject if", "End of tier")
@@ -44,11 +51,18 @@ class Calico(Plain):
     idle: frozenset[Kind] = IDLE
 
     def __init__(
-        self, api: Api, version: str, features: frozenset[str] = frozenset(), denies: str = "drop"
+        self,
+        api: Api,
+        version: str,
+        features: frozenset[str] = frozenset(),
+        denies: str = "drop",
+        *,
+        flush: float = 0.0,
     ) -> None:
         super().__init__("calico", version, features, denies, enforces=True)
         self._agents = Agents(api, SCRIPT)
         self._tells = True
+        self._flush = flush
 
     def settle(
         self,
@@ -90,8 +104,40 @@ class Calico(Plain):
         send: Callable[[Sequence[int]], Mapping[int, Sent]],
         deadline: float,
     ) -> list[tuple[str, ...]]:
-        """Which policies' rules counted the probe, on the nodes of both sides."""
-        return by_counters(self._agents, questions, send, deadline, counted)
+        """What the flow log says of the probe, and which policies' rules counted it, on both sides."""
+        logged = self._logged(questions, send, deadline) if self._flush else [()] * len(questions)
+        told = by_counters(self._agents, questions, send, deadline, counted)
+        return [(*flows, *lines) for flows, lines in zip(logged, told, strict=True)]
+
+    def _logged(
+        self,
+        questions: Sequence[Question],
+        send: Callable[[Sequence[int]], Mapping[int, Sent]],
+        deadline: float,
+    ) -> list[tuple[str, ...]]:
+        """Entries about the pods of each question; an entry comes two intervals after its packets at last."""
+        wait = 2 * self._flush + PROBE_SECONDS
+        if time.monotonic() + wait > deadline:
+            seldom = f"Calico writes its flow log each {self._flush:g} s (flowLogsFlushInterval)"
+            return [(f"{seldom}, too late to be read",)] * len(questions)
+        nodes = sorted({node for question in questions for node in question.nodes})
+        word = ("flows", f"{wait:.0f}")
+        _, texts, trouble = listen(
+            self._agents, nodes, word, lambda: send(range(len(questions))), seconds=wait
+        )
+        entries = {node: list(flows.read(text)) for node, text in texts.items()}
+        found = []
+        for question in questions:
+            lines = [
+                printable(f"Calico's flow log on {node}: {flow}")
+                for node in question.nodes
+                for flow in entries.get(node, ())
+                if flow.source == question.source and flow.destination in question.destinations
+            ]
+            if trouble:
+                lines.append(printable(f"Calico's flow log could not be read: {trouble}"))
+            found.append(tuple(dict.fromkeys(lines)))
+        return found
 
     def close(self) -> None:
         """Close the streams to the plugin's pods."""
