@@ -17,6 +17,7 @@ from harness.cli import mutate as _mutate
 from harness.cli import predict as _predict
 from harness.cli import report as _report
 from harness.cli import run as _run
+from harness.cli import watch as _watch
 from harness.cli.app import cli
 
 __all__ = ["cli", "main"]
@@ -35,6 +36,7 @@ _ = (
     _predict,
     _report,
     _run,
+    _watch,
 )
 """The modules whose import adds their commands to `cli`."""
 

@@ -21,6 +21,7 @@ ENVIRONMENT = "NETCHECK"
 CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": ENVIRONMENT, "max_content_width": 100}
 _ORDER = (
     "run",
+    "watch",
     "init",
     "lint",
     "predict",

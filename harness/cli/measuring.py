@@ -136,6 +136,19 @@ def place_options(command: _Command) -> _Command:
     )(collected)  # type: ignore[return-value]
 
 
+def jobs_option(command: _Command) -> _Command:
+    """`--jobs`."""
+    return click.option(
+        "-j",
+        "--jobs",
+        callback=options.jobs_value,
+        default="auto",
+        show_default=True,
+        metavar="N|auto",
+        help="Scenarios at the same time.",
+    )(command)
+
+
 def run_options(command: _Command) -> _Command:
     """`--jobs`, `--report` and `--keep`."""
     command = click.option(
@@ -147,15 +160,7 @@ def run_options(command: _Command) -> _Command:
         metavar="FORMAT:PATH[,...]",
         help="Write junit:PATH, json:PATH, html:PATH, md:PATH or github:PATH; `-` is stdout; repeatable.",
     )(command)
-    return click.option(
-        "-j",
-        "--jobs",
-        callback=options.jobs_value,
-        default="auto",
-        show_default=True,
-        metavar="N|auto",
-        help="Scenarios at the same time.",
-    )(command)
+    return jobs_option(command)
 
 
 def parse_reports(values: Sequence[str], option: str = "--report") -> tuple[Report, ...]:

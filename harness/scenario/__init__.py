@@ -5,8 +5,8 @@ Importing this package is cheap; YAML and pydantic are loaded with the first fil
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,12 +28,15 @@ class Loaded:
         problems: Everything that is wrong, by place; warnings included.
         files: Every file that was read: scenarios, policies and shared worlds.
         sources: The files' texts, for excerpts.
+        uses: By the name of each scenario file, what it is made of: every file that it was read from, and the
+            files and folders that it names (of a glob the folder where it begins), there or not.
     """
 
     scenarios: tuple[Scenario, ...]
     problems: list[Diagnostic]
     files: tuple[Path, ...]
     sources: Sources
+    uses: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
 
 
 def find_files(paths: Iterable[Path]) -> list[Path]:

@@ -187,6 +187,7 @@ class _Expansion:
         text = self.spec.world
         if text is None:
             return None
+        self.library.named(self.folder.start(text))
         found = self.folder.file(text)
         if found is None:
             return None

@@ -58,7 +58,8 @@ class FileByFile:
         for file in files:
             scenarios += _file(file, self._library, self._seen, problems)
         every = dict.fromkeys((*files, *self._library.files))
-        return Loaded(tuple(scenarios), problems.sorted(), tuple(every), self._library.sources)
+        uses = {user: tuple(found) for user, found in self._library.uses.items()}
+        return Loaded(tuple(scenarios), problems.sorted(), tuple(every), self._library.sources, uses)
 
 
 def declared_world(path: Path, problems: Problems) -> Topology | None:
@@ -79,6 +80,8 @@ def declared_world(path: Path, problems: Problems) -> Topology | None:
 def _file(file: Path, library: Library, seen: dict[str, Place], problems: Problems) -> list[Scenario]:
     """The scenarios of one file; none when anything in it is wrong."""
     display = str(file)
+    library.user = display
+    library.named(file)
     mine = Problems()
     documents = read_file(file, mine, display=display, sources=library.sources)
     broken = mine.errors > 0

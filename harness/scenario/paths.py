@@ -41,6 +41,20 @@ class Folder:
         path = self.folder / text
         return (path, self._name(text)) if self._inside(path, text) else None
 
+    def contains(self, path: Path) -> bool:
+        """Whether a path lies within the project, links followed."""
+        try:
+            return path.resolve().is_relative_to(self.root)
+        except (OSError, ValueError, RuntimeError):
+            return False
+
+    def start(self, text: str) -> Path | None:
+        """The file or folder that a path names, of a glob where it begins; None outside of the project."""
+        parts = Path(text).parts
+        first = next((number for number, part in enumerate(parts) if _WILD & set(part)), len(parts))
+        start = self.folder.joinpath(*parts[:first])
+        return start if self.contains(start) else None
+
     def files(self, text: Text) -> list[tuple[Path, str]]:
         """All files that a path, folder or glob stands for; empty when it was reported."""
         if not self._sane(text):
@@ -123,10 +137,7 @@ class Folder:
         return False
 
     def _inside(self, path: Path, text: Text) -> bool:
-        try:
-            inside = path.resolve().is_relative_to(self.root)
-        except (OSError, ValueError, RuntimeError):
-            inside = False
+        inside = self.contains(path)
         if not inside:
             self.problems.error(
                 "path-escape",

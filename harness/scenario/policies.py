@@ -24,14 +24,25 @@ class Library:
 
     Attributes:
         files: Every file that was read, in order.
+        uses: What each user named, whether it exists or not; see `user`.
+        user: Name of the scenario file that is being read.
     """
 
     sources: Sources
     files: dict[Path, None] = field(default_factory=dict)
+    uses: dict[str, dict[Path, None]] = field(default_factory=dict)
+    user: str = ""
     _read: dict[tuple[Path, str], tuple[list[Document], Problems]] = field(default_factory=dict)
+
+    def named(self, path: Path | None) -> None:
+        """Note that the user named a file or folder; None lies outside of the project."""
+        if path is None:
+            return
+        self.uses.setdefault(self.user, {}).setdefault(path)
 
     def documents(self, path: Path, display: str, problems: Problems) -> list[Document]:
         """The documents of a file; what is wrong with it is reported to each who asks."""
+        self.named(path)
         key = (path, display)
         if key not in self._read:
             found = Problems()
@@ -101,6 +112,7 @@ class Reader:
         if isinstance(entry, Table):
             yield from self._flat(entry.node, entry.node.place)
             return
+        self.library.named(self.folder.start(entry))
         found = self.folder.files(entry)
         alone = len(found) == 1 and found[0][0] == self.folder.folder / entry
         for path, display in found:
