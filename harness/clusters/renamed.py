@@ -142,6 +142,10 @@ class RenamedWorld:
         seen = self._inner.sweep(self._probes(probes), timeout)
         return tuple(self._authored(item) for item in seen)
 
+    def blockers(self, probes: Sequence[Probe]) -> tuple[str, ...]:
+        """See `engine.cluster.World`; others' policies keep their real names."""
+        return self._inner.blockers(self._probes(probes))
+
     def start_flows(self, probes: Sequence[Probe], established: Sequence[Probe], timeout: float) -> Flows:
         """See `engine.cluster.World`."""
         inner = self._inner.start_flows(self._probes(probes), self._probes(established), timeout)

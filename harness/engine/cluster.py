@@ -125,6 +125,15 @@ class World(Protocol):
         """
         ...
 
+    def blockers(self, probes: Sequence[Probe]) -> tuple[str, ...]:
+        """What keeps probes from their destinations that were denied without any policy of this world.
+
+        Returns:
+            For each probe `blocked by policy NAME`, or what else is known of others' policies; empty where
+            there are none.
+        """
+        ...
+
     def start_flows(self, probes: Sequence[Probe], established: Sequence[Probe], timeout: float) -> Flows:
         """Probe `probes` again and again in the background; hold a connection open for `established`."""
         ...

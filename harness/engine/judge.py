@@ -12,6 +12,9 @@ from harness.model.probe import DnsQuery, Probe
 from harness.model.topology import Protocol
 from harness.model.verdict import Verdict
 
+DENIED = "although no policy stands in the way"
+"""How a control ends that was denied: no policy of the scenario, at least."""
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
@@ -121,4 +124,21 @@ def judge_control(probe: Probe, seen: Observation) -> str:
         return ""
     if found.verdict is None:
         return found.reason
-    return f"{seen.outcome} although no policy stands in the way"
+    return f"{seen.outcome} {DENIED}"
+
+
+_BLOCKED = "blocked by policy"
+
+
+def blocked(control: str, said: str) -> str:
+    """A control that was denied, with what the cluster says of others' policies (`World.blockers`)."""
+    if said.startswith(_BLOCKED):
+        return f"{said} ({control.removesuffix(DENIED).rstrip()})"
+    if said:
+        return f"{control.removesuffix(DENIED)}although no policy of the scenario does that; {said}"
+    return control
+
+
+def control_error(control: str) -> str:
+    """Why a cell whose control failed is an error (design section 4.2)."""
+    return f"control {control}" if control.startswith(_BLOCKED) else f"control: {control}"

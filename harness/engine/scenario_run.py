@@ -12,7 +12,7 @@ from harness.engine import plan
 from harness.engine.cluster import Cluster, ClusterError, UnsupportedError, World
 from harness.engine.events import CellJudged, Event, PhaseStarted, StepFinished
 from harness.engine.flows import Moments, judge_transition
-from harness.engine.judge import Judgement, judge, judge_control
+from harness.engine.judge import DENIED, Judgement, blocked, control_error, judge, judge_control
 from harness.engine.open_points import named
 from harness.engine.status import decide
 from harness.engine.three_way import weigh
@@ -151,9 +151,17 @@ class ScenarioRun:
                 found[key] = judge_control(probe, observation)
             left = {key: probe for key, probe in left.items() if found[key]}
             if not left or world.sweeps == 1 or time.monotonic() >= deadline:
-                return found
+                return found | self._blocked(world, found, left)
             if self._stop.wait(CONTROL_PAUSE):
                 raise InterruptedRunError
+
+    def _blocked(
+        self, world: World, found: Mapping[plan.ControlKey, str], left: Mapping[plan.ControlKey, Probe]
+    ) -> dict[plan.ControlKey, str]:
+        """What of others' policies is behind controls that were denied."""
+        denied = [key for key in left if found[key].endswith(DENIED)]
+        said = world.blockers([left[key] for key in denied]) if denied else ()
+        return {key: blocked(found[key], text) for key, text in zip(denied, said, strict=True)}
 
     def _timeout(self, world: World) -> float:
         return self._scenario.settings.connect_timeout or world.connect_timeout
@@ -262,7 +270,7 @@ class ScenarioRun:
         if not control:
             return result
         return replace(
-            result, status=Status.ERROR, verdict=None, control=control, reason=f"control: {control}"
+            result, status=Status.ERROR, verdict=None, control=control, reason=control_error(control)
         )
 
     def _sweep(self, world: World, step: Step) -> tuple[CellResult, ...]:
@@ -309,7 +317,7 @@ class ScenarioRun:
         seen = named(step, cell.probe, seen)
         notes = _notes(seen)
         if control:
-            found = Judgement(None, f"control: {control}")
+            found = Judgement(None, control_error(control))
         if found.verdict is None:
             return CellResult(
                 cell.id, cell, Status.ERROR, expected, None, seen, found.reason, control, notes=notes

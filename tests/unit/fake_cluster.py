@@ -56,6 +56,9 @@ class FakeWorld:
     def start_flows(self, probes: Sequence[Probe], established: Sequence[Probe], timeout: float) -> Flows:
         raise ClusterError("the fake cluster has no flows")
 
+    def blockers(self, probes: Sequence[Probe]) -> tuple[str, ...]:
+        return ("",) * len(probes)
+
     def evidence(self, probes: Sequence[Probe], timeout: float) -> Iterator[tuple[str, ...]]:
         return iter([(f"the table says so about {probe.id}",) for probe in probes])
 

@@ -233,6 +233,19 @@ def test_a_failed_control_is_an_error_whatever_is_expected_and_seen(
     assert found.reason == f"control: {found.control}"
 
 
+def test_only_denied_controls_are_laid_at_the_door_of_others() -> None:
+    """Whether the reason is a policy is asked once controls are given up, and never of what is broken."""
+    cluster = ScriptedCluster(lambda probe, sweep: DEAD if probe.id == BA else DROPPED)
+    cluster.others = {
+        "n/a->n/b:80/TCP": "blocked by policy NetworkPolicy n/theirs",
+        BA: "blocked by policy x",
+    }
+    result = one(scenario(step(cell("n/a -> n/b:80"), cell("n/b -> n/a:80"))), cluster)
+    assert result.cells[0].reason == "control blocked by policy NetworkPolicy n/theirs (timeout)"
+    assert "policy" not in result.cells[1].reason
+    assert [item for item in cluster.log if item[0] == "blockers"] == [("blockers", "n/a->n/b:80/TCP")]
+
+
 def test_a_failed_control_leaves_the_other_cells_alone() -> None:
     cluster = ScriptedCluster(lambda probe, sweep: DEAD if probe.id == BA else ALLOWED)
     result = one(scenario(step(cell("n/a -> n/b:80"), cell("n/b -> n/a:80"))), cluster)

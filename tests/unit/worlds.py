@@ -135,6 +135,7 @@ class ScriptedWorld:
     timeouts: list[float] = field(default_factory=list)
     closed: bool = False
     trouble: str = ""
+    others: dict[str, str] = field(default_factory=dict)
 
     def _note(self, name: str, *details: object) -> None:
         self.log.append((name, *details))
@@ -170,6 +171,10 @@ class ScriptedWorld:
         self._note("start_flows", len(probes), len(established))
         return ScriptedFlows(self.log, self.records)
 
+    def blockers(self, probes: Sequence[Probe]) -> tuple[str, ...]:
+        self._note("blockers", *(item.id for item in probes))
+        return tuple(self.others.get(item.id, "") for item in probes)
+
     def evidence(self, probes: Sequence[Probe], timeout: float) -> Iterator[tuple[str, ...]]:
         for item in probes:
             self._note("evidence", item.id)
@@ -202,6 +207,7 @@ class ScriptedCluster:
         self.worlds: dict[str, ScriptedWorld] = {}
         self._answers, self._on, self._records, self._sweeps = answers, on, records, sweeps
         self._trouble = trouble
+        self.others: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def prepare(self, scenarios: Sequence[Scenario], run: str) -> None:
@@ -219,6 +225,7 @@ class ScriptedCluster:
             self._on("open")
             made = ScriptedWorld(self._answers, self.log, self._on, self._records, self._sweeps)
             made.trouble = self._trouble
+            made.others = self.others
             self.worlds[scenario.name] = made
             return made
 

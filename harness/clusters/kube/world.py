@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from harness.clusters.kube.addresses import Addresses
 from harness.clusters.kube.api import Api, ApiError
+from harness.clusters.kube.blockers import blockers
 from harness.clusters.kube.canary import Canary
 from harness.clusters.kube.canary_policies import NETWORK_POLICY
 from harness.clusters.kube.cni import Cni, Kind, LabelChange, PodPlace, Question, Sent
@@ -71,6 +72,7 @@ class KubeWorld:
     ) -> None:
         self._api = api
         self._keep = keep
+        self._run = run
         self._cni = cni
         self._addresses = addresses
         # The cluster's DNS is no pod of ours: its service's address stands for both.
@@ -293,6 +295,13 @@ class KubeWorld:
         seen = self._sweeper.sweep(self._topology, probes, timeout)
         self._stay.check()
         return seen
+
+    def blockers(self, probes: Sequence[Probe]) -> tuple[str, ...]:
+        """See `engine.cluster.World`."""
+        try:
+            return blockers(self._api, self._run, self._topology, probes)
+        except ClusterError:
+            return ("",) * len(probes)  # what is known of the controls stays as it is
 
     def start_flows(self, probes: Sequence[Probe], established: Sequence[Probe], timeout: float) -> Flows:
         """See `engine.cluster.World`."""

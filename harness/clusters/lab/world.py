@@ -190,6 +190,10 @@ class LabWorld:
             self._processes, number, probes, established, timeout, self._topology, self._addressing
         )
 
+    def blockers(self, probes: Sequence[Probe]) -> tuple[str, ...]:
+        """Nobody else has policies in a lab."""
+        return ("",) * len(probes)
+
     def evidence(self, probes: Sequence[Probe], timeout: float) -> Iterator[tuple[str, ...]]:
         """Which counters move when each probe is sent once more, by itself."""
         for probe in probes:
