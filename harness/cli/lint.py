@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,7 @@ class Found:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "sarif", "json"]),
+    type=click.Choice(["text", "sarif", "json", "github"]),
     default="text",
     show_default=True,
     help="SARIF is what code hosts show beside the lines of a change.",
@@ -82,6 +83,10 @@ def lint(ctx: click.Context, paths: tuple[str, ...], fix: bool, form: str, color
         from harness.report.sarif import to_sarif
 
         click.echo(to_sarif(found.problems, __version__), nl=False)
+    elif form == "github":
+        from harness.report.github import diagnostics_to_github
+
+        click.echo(diagnostics_to_github(found.problems, os.environ), nl=False)
     elif form == "json":
         entries = [_entry(item) for item in found.problems]
         click.echo(json.dumps({"schema": SCHEMA, "diagnostics": entries}, indent=1))

@@ -6,14 +6,13 @@ one counts those that would be dropped.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Final
 
 from harness.model.result import CellResult, RunResult, ScenarioResult
 from harness.model.verdict import Status
 from harness.report.failures import details, headline, more
+from harness.report.places import seen_from_workspace
 from harness.report.text import count
 from harness.source.diagnostics import Diagnostic, Severity
 from harness.source.place import Place
@@ -33,27 +32,25 @@ def to_github(result: RunResult, environ: Mapping[str, str]) -> str:
         result: The run.
         environ: `GITHUB_WORKSPACE` is the folder that paths are told from.
     """
-    root = environ.get("GITHUB_WORKSPACE", "")
     found = list(_annotations(result))
     found.sort(key=lambda item: item[0] is not Status.FAILED)
     shown = found if len(found) <= SHOWN else found[: SHOWN - 1]
-    commands = [_command("error", title, lines, place, root) for _, title, lines, place in shown]
+    commands = [_command("error", title, lines, place, environ) for _, title, lines, place in shown]
     if len(shown) < len(found):
         text = f"{count(len(found) - len(shown), 'more place')} with cells that are not as expected"
-        commands.append(_command("error", "netcheck", [f"{text}: see the report"], None, root))
+        commands.append(_command("error", "netcheck", [f"{text}: see the report"], None, environ))
     return "".join(commands)
 
 
-def diagnostics_to_github(found: list[Diagnostic], environ: Mapping[str, str]) -> str:
+def diagnostics_to_github(found: Iterable[Diagnostic], environ: Mapping[str, str]) -> str:
     """What is wrong with files, as workflow commands."""
-    root = environ.get("GITHUB_WORKSPACE", "")
     return "".join(
         _command(
             _COMMANDS[item.severity],
             f"netcheck: {item.id}",
             [item.message, f"help: {item.help}"] if item.help else [item.message],
             item.place,
-            root,
+            environ,
         )
         for item in found
     )
@@ -90,21 +87,16 @@ def _cells(item: ScenarioResult, result: RunResult) -> Iterator[Annotation]:
         yield status, f"{item.scenario.name}: {word}", lines, first.cell.place
 
 
-def _command(kind: str, title: str, lines: Iterable[str], place: Place | None, root: str) -> str:
+def _command(
+    kind: str, title: str, lines: Iterable[str], place: Place | None, environ: Mapping[str, str]
+) -> str:
     fields = {"title": title}
     if place is not None:
-        fields |= {"file": _seen_from(root, place.file), "line": str(place.line), "col": str(place.column)}
+        file = seen_from_workspace(place.file, environ)
+        fields |= {"file": file, "line": str(place.line), "col": str(place.column)}
     shown = ",".join(f"{name}={_property(value)}" for name, value in fields.items())
     message = "%0A".join(map(_data, lines))
     return f"::{kind} {shown}::{message}\n"
-
-
-def _seen_from(root: str, file: str) -> str:
-    """The path that GitHub knows: relative to the workspace; as it is when it lies elsewhere."""
-    if not root:
-        return file
-    path = Path(os.path.abspath(file))  # noqa: PTH100 - links stay what the repository calls them
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else file
 
 
 def _data(text: str) -> str:

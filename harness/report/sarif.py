@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any, Final
 
 from harness.report.documented import documented
+from harness.report.places import seen_from_workspace
 from harness.source.diagnostics import Diagnostic, Severity
 from harness.source.place import Place
 from harness.source.render import printable
@@ -100,7 +102,9 @@ def _location(place: Place) -> dict[str, Any]:
 def _uri(file: str) -> str:
     from urllib.parse import quote
 
-    return quote(PurePath(file).as_posix())
+    path = PurePath(seen_from_workspace(file, os.environ))
+    # As a URI an absolute path needs its scheme; a relative one is told from the top of the repository.
+    return path.as_uri() if path.is_absolute() else quote(path.as_posix())
 
 
 def _region(place: Place) -> dict[str, int]:

@@ -8,10 +8,12 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
+from harness.cli import cli
 from harness.model.verdict import Status
 from harness.report.github import SHOWN, diagnostics_to_github, to_github
 from harness.source import Place
@@ -97,6 +99,22 @@ def test_diagnostics_are_annotations_too() -> None:
         ),
         ("warning", {"title": "netcheck: odd", "file": "a.yaml", "line": "4", "col": "1"}, "100% odd"),
     ]
+
+
+def test_lint_annotates_and_tells_paths_from_the_workspace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "bad ü.yaml").write_text("scenario: bad\npods: {n/a: {labes: {}}}\nexpect: []\n")
+    monkeypatch.chdir(tmp_path / "sub")
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path))
+    found = commands(CliRunner().invoke(cli, ["lint", "bad ü.yaml", "--format", "github"]).stdout)
+    assert [(kind, fields["file"]) for kind, fields, _ in found][:1] == [("error", "sub/bad ü.yaml")]
+    sarif = CliRunner().invoke(cli, ["lint", "bad ü.yaml", "--format", "sarif"]).stdout
+    assert '"uri": "sub/bad%20%C3%BC.yaml"' in sarif
+    monkeypatch.delenv("GITHUB_WORKSPACE")
+    absolute = CliRunner().invoke(cli, ["lint", str(tmp_path / "sub"), "--format", "sarif"]).stdout
+    assert f'"uri": "file://{tmp_path}/sub/bad%20%C3%BC.yaml"' in absolute
 
 
 @given(st.text(alphabet=st.sampled_from("%:,\n\r=a\x1b\u2028"), max_size=12))
