@@ -171,9 +171,9 @@ def test_the_plugin_tells_why_a_cell_failed(
 
 
 WITHOUT_HUBBLE = """
-import functools
 from harness.cni.cilium import detect
-detect.Cilium = functools.partial(detect.Cilium, hubble=False)
+real = detect.Cilium
+detect.Cilium = lambda *given, **named: real(*given, **{**named, "hubble": False})
 from harness.cli import main
 main()
 """

@@ -114,23 +114,24 @@ scenario: $ns-sets
 pods:
   $ns/web: {labels: {app: web}, listen: [8080], node: a}
   $ns/cli: {labels: {app: cli}, node: b}
-policies:
-  - apiVersion: projectcalico.org/v3
-    kind: NetworkPolicy
-    metadata: {name: listed, namespace: $ns}
-    spec:
-      selector: app == 'web'
-      types: [Ingress]
-      ingress:
-        - {action: Deny, source: {selector: "bad == '$ns'", namespaceSelector: $where}}
-        - {action: Allow}
-expect: [{from: $ns/cli, to: "$ns/web:8080", verdict: allow}]
 steps:
+  - name: nobody-listed
+    apply:
+      - apiVersion: projectcalico.org/v3
+        kind: NetworkPolicy
+        metadata: {name: listed, namespace: $ns}
+        spec:
+          selector: app == 'web'
+          types: [Ingress]
+          ingress:
+            - {action: Deny, source: {selector: "bad == '$ns'", namespaceSelector: $where}}
+            - {action: Allow}
+    expect: [{from: $ns/cli, to: "$ns/web:8080", verdict: allow}]
   - name: listed
     apply:
       - apiVersion: projectcalico.org/v3
         kind: $kind
-        metadata: {name: $ns-bad, labels: {bad: $ns}}
+        metadata: {name: $ns-bad, labels: {bad: $ns}$namespace}
         spec: {nets: [0.0.0.0/1, 128.0.0.0/1]}
     expect: [{from: $ns/cli, to: "$ns/web:8080", verdict: drop}]
   - name: taken-out
@@ -148,6 +149,7 @@ def test_network_sets_of_calico_come_and_go(
         SETS,
         kind=kind,
         where=f"\"projectcalico.org/name == '{ns}'\"" if one else '"global()"',
+        namespace=f", namespace: {ns}" if one else "",
         ref=f"{ns}/{ns}-bad" if one else f"{ns}-bad",
     )
     ran = netcheck("run", file, context=calico_context, timeout=600)
