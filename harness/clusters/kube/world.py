@@ -260,7 +260,6 @@ class KubeWorld:
         wide = [str(policy) for policy in self._standing.policies if not policy.namespace]
         labels = self._reshaped and not self._cni.knows_labels
         turn = self._canary.turn(labels=labels, reach=wide if self._wide else None)
-        self._reshaped = False
         pods = {
             identity: self._place(identity)
             for identity, pod in self._topology.pods.items()
@@ -274,7 +273,9 @@ class KubeWorld:
             return InForce(time.monotonic() - self._changed, signal.by, signal.trouble)
         sight = self._canary.flip(turn, vouched=signal.sure)
         if not sight.trouble:
+            # What was not seen is still to be seen after the next change.
             self._standing.forget_gone()
+            self._reshaped = False
         by = f"{signal.by}, {sight.by}" if signal.by else sight.by
         if self._unshown and not sight.trouble:
             kinds = " and ".join(sorted(kind for _, kind in self._unshown))
