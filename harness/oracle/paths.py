@@ -20,10 +20,15 @@ class UndecidedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A connection after translation, and the node by which it entered, if through a node's port."""
+    """A connection after translation.
+
+    Attributes:
+        entries: Nodes that may have put their own address in place of the source's, when it goes through a
+            node's port: the one that is addressed, or the sender's, where some CNIs translate already.
+    """
 
     connection: Connection
-    entry: End | None = None
+    entries: tuple[End, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +110,23 @@ def _service_paths(probe: Probe, source: End, target: Target, topology: Topology
         found = [replace(item, port=target.port) for item in found or same]
     if not found:
         raise UndecidedError(f"service {service.id} has no port {target.port}/{target.protocol}")
-    return _backends(probe, source, service, found[0], topology, direct=direct, entry=None)
+    return _backends(probe, source, service, found[0], topology, direct=direct)
 
 
 def _node_port_paths(probe: Probe, source: End, target: Target, topology: Topology) -> tuple[Path, ...]:
     for service in topology.services.values():
         for port in service.ports:
             if port.node_port == target.port and port.protocol is target.protocol:
-                entry = End(SourceKind.NODE, target.name, node=target.name)
-                return _backends(probe, source, service, port, topology, direct=False, entry=entry)
+                entries = _entries(source, target)
+                return _backends(probe, source, service, port, topology, direct=False, entries=entries)
     raise UndecidedError(f"no service has the node port {target.port}/{target.protocol}")
+
+
+def _entries(source: End, target: Target) -> tuple[End, ...]:
+    addressed = End(SourceKind.NODE, target.name, node=target.name)
+    if source.kind is not SourceKind.POD or source.node == target.name:
+        return (addressed,)
+    return (addressed, End(SourceKind.NODE, source.node or f"of {source.name}", node=source.node))
 
 
 def _backends(
@@ -125,7 +137,7 @@ def _backends(
     topology: Topology,
     *,
     direct: bool,
-    entry: End | None,
+    entries: tuple[End, ...] = (),
 ) -> tuple[Path, ...]:
     """A path per backend; a headless service (`direct`) translates neither address nor port (no. 13)."""
     paths = []
@@ -139,7 +151,7 @@ def _backends(
             probe.family,
             looped=not direct and source == destination,
         )
-        paths.append(Path(connection, entry))
+        paths.append(Path(connection, entries))
     if not paths:
         raise UndecidedError(f"service {service.id} has no pod behind port {port.port}/{port.protocol}")
     return tuple(paths)

@@ -135,13 +135,14 @@ def side(
     ruling = _ask(policies, topology, direction, connection, muted)
     if connection.looped and ruling.answer is Answer.DENY:
         return opened(ruling, "own-service")
-    if path.entry is None or direction is Direction.EGRESS:
+    if direction is Direction.EGRESS:
         return ruling
-    # The node may put its own address in place of the source's (semantics.md 4 no. 9).
-    translated = _ask(policies, topology, direction, replace(connection, source=path.entry), muted)
-    if translated.answer is ruling.answer:
-        return ruling
-    return opened(ruling if ruling.answer is not Answer.ALLOW else translated, "nodeport-source")
+    # A node may put its own address in place of the source's (semantics.md 4 no. 9).
+    for entry in path.entries:
+        translated = _ask(policies, topology, direction, replace(connection, source=entry), muted)
+        if translated.answer is not ruling.answer:
+            return opened(ruling if ruling.answer is not Answer.ALLOW else translated, "nodeport-source")
+    return ruling
 
 
 def _ask(

@@ -98,7 +98,7 @@ def _out_of_reach(path: Path, direction: Direction, topology: Topology) -> bool:
     if connection.to_itself or connection.looped:
         return True
     # Through a node's port it may come from the node.
-    peers = [peer, path.entry] if path.entry is not None and direction is Direction.INGRESS else [peer]
+    peers = [peer, *path.entries] if direction is Direction.INGRESS else [peer]
     nodes = [end for end in peers if is_node(end, topology)]
     return any(end.node is None or subject.node in (None, end.node) for end in nodes)
 

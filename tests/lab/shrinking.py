@@ -67,7 +67,10 @@ def as_scenario(manifests: Sequence[Json], topology: Topology, probe: Probe, pre
         service.id: {
             "selector": dict(service.selector),
             "type": str(service.type),
-            "ports": [":".join(str(part) for part in (item.port, item.target)) for item in service.ports],
+            "ports": [
+                ":".join(str(part) for part in (item.port, item.target, item.node_port) if part)
+                for item in service.ports
+            ],
         }
         for service in topology.services.values()
         if service.namespace != "kube-system"

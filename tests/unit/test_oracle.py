@@ -44,6 +44,8 @@ DENY_OUT = "podSelector: {}\npolicyTypes: [Egress]"
 WEB = "podSelector: {matchLabels: {app: web}}\n"
 WEB_8080 = WEB + "ingress: [{ports: [{port: 8080}]}]"
 WEB_80 = WEB + "ingress: [{ports: [{port: 80}]}]"
+FROM_WEB = WEB + "ingress: [{from: [{podSelector: {matchLabels: {app: web}}}]}]"
+FROM_ALL_PODS = WEB + "ingress: [{from: [{namespaceSelector: {}}]}]"
 NEW_DENIED = "podSelector: {matchLabels: {track: new}}"
 TO_WEB = "podSelector: {matchLabels: {app: cli}}\npolicyTypes: [Egress]\negress: [{to: [{podSelector: {matchLabels: {app: web}}}]}]"
 TO_SHOP = "podSelector: {matchLabels: {app: cli}}\npolicyTypes: [Egress]\negress: [{to: [{ipBlock: {cidr: 203.0.113.0/24}}]}]"
@@ -93,6 +95,9 @@ TABLE = [
     ("node port, all allowed", "external:shop -> nodeport:a:30080", [WEB_8080], ALLOW),
     ("node port, denied either way", "external:shop -> nodeport:a:30080", [DENY_IN], DENY),
     ("node port of the backend's own node", "external:shop -> nodeport:b:30080", [DENY_IN], UNDEFINED),
+    ("node port, sender on another node", "n/web -> nodeport:b:30080", [FROM_WEB], UNDEFINED),
+    ("node port, sender on the backend's node", "n/web2 -> nodeport:b:30080", [FROM_WEB], ALLOW),
+    ("node port, sender on a node unknown", "m/cli -> nodeport:b:30080", [FROM_ALL_PODS], UNDEFINED),
     ("node port unknown", "external:shop -> nodeport:b:30081", [], UNDEFINED),
     # names: the lookup has to pass as well
     ("host", "n/cli -> host:shop.example.com:443", [], ALLOW),
