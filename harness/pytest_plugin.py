@@ -143,7 +143,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> list[str]:
     """What the header did not say since nobody saw scenarios coming, and what linting would say."""
-    if _SESSION not in config.stash:
+    if _SESSION not in config.stash or hasattr(config, "workerinput"):
         return []
     from harness.testing.nodes import CellItem
     from harness.testing.summary import warned
@@ -208,8 +208,8 @@ def pytest_configure_node(node: Any) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """A scenario is what stays together with `--dist loadscope`."""
-    if config.option.dist != "loadscope":
+    """A scenario is what stays together with `--dist loadscope` or `loadgroup`."""
+    if config.option.dist not in ("loadscope", "loadgroup"):
         return None
     from harness.testing.workers import scheduler
 

@@ -55,6 +55,7 @@ class Probed:
         verdict: What the network did with it; compares with its word: `probed.verdict == "drop"`.
         outcome: What the prober saw.
         receipt: What the destination saw.
+        served_by: Which pod or external answered; empty when none did.
         predicted: What the policies say on paper: a verdict's word, or `undefined`; empty where they say
             nothing.
         result: Everything that the engine knows.
@@ -65,6 +66,7 @@ class Probed:
     verdict: Verdict
     outcome: str
     receipt: str
+    served_by: str
     predicted: str
     result: CellResult
     backend: Backend
@@ -291,7 +293,14 @@ def _probed(result: CellResult, backend: Backend) -> Probed:
     predicted = str(result.predicted.verdict) if result.predicted is not None else ""
     seen = result.observation
     return Probed(
-        result.id, result.verdict, outcome_text(seen), receipt_text(seen), predicted, result, backend
+        id=result.id,
+        verdict=result.verdict,
+        outcome=outcome_text(seen),
+        receipt=receipt_text(seen),
+        served_by=seen.outcome.served_by,
+        predicted=predicted,
+        result=result,
+        backend=backend,
     )
 
 

@@ -15,11 +15,13 @@ import click
 from harness.cli import measuring
 from harness.cli.kept import check_keep
 from harness.cli.select import narrow
+from harness.cli.signals import stop_on_signal
 from harness.engine.cluster import ClusterError
 from harness.engine.events import Event, ScenarioFinished
 from harness.engine.run import run as engine
 from harness.model.result import Backend, RunResult, ScenarioResult
 from harness.model.scenario import CUT, ESTABLISHED, Scenario
+from harness.report.bar import STOPPING
 from harness.testing.merge import merged
 from harness.testing.settings import Settings, SettingsError
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from harness.cli.clusters import Opening
     from harness.engine.cluster import Cluster
 
-_LOOK = 0.5
+_LOOK = 0.1
 """Seconds between two looks at a run that is waited for; decides nothing."""
 
 
@@ -118,7 +120,11 @@ class Measurement:
         self._plan = {item.name: item for item in ready}
 
     def backend(self) -> Backend | None:
-        """What the packets cross; None when it cannot be had, which each scenario will say."""
+        """What the packets cross; None when it cannot be had, which each scenario will say.
+
+        Raises:
+            SettingsError: There is no such cluster.
+        """
         try:
             return self._use().backend
         except ClusterError:
@@ -130,6 +136,7 @@ class Measurement:
         """What became of a scenario of the plan; waits for it.
 
         Raises:
+            SettingsError: There is no such cluster.
             FaultError: netcheck itself failed.
         """
         try:
@@ -190,6 +197,8 @@ class Measurement:
             except ClusterError as trouble:
                 self._trouble = trouble
                 raise
+            except click.ClickException as error:
+                raise SettingsError.of(error) from error
             self._cluster = self.settings.place.furnished(self._opened)
         return self._cluster
 
@@ -235,28 +244,33 @@ class Measurement:
 
     # -- afterwards ------------------------------------------------------------------------------------
 
-    def finish(self, *, stop: bool) -> RunResult | None:
+    def finish(self, *, stop: bool, interrupted: bool) -> RunResult | None:
         """Take everything down.
 
         Args:
             stop: Do not wait for scenarios that nobody asks for any more.
+            interrupted: The user has stopped the session already; a further signal ends it at once.
 
         Returns:
             What was measured; None when that is nothing.
         """
-        if stop:
+        if stop and self._plan.keys() - self._found.keys():
             self._stop.set()
-        try:
-            if self._thread is not None:
-                self._thread.join()
-        finally:
-            self._stop.set()
+        with stop_on_signal() as asked:
+            if interrupted:
+                asked.set()
+            if interrupted and self._thread is not None and self._thread.is_alive():
+                self._say(STOPPING)
+            while self._thread is not None and self._thread.is_alive():
+                self._thread.join(_LOOK)
+                if asked.is_set():
+                    self._stop.set()
             if self._cluster is not None:
                 self._cluster.close()
             elif self._opening is not None and self._trouble is None:
                 self._opening.abandon()
-            if self._heeding:
-                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if self._heeding:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if not self._runs:
             return None
         found = merged(self._runs, list(self._plan))

@@ -90,7 +90,6 @@ class ScenarioNode(pytest.Collector):
                 parent.config.addinivalue_line("markers", f"{tag}: a tag of netcheck scenarios")
                 node.add_marker(tag)
         node.scenarios = scenarios
-        node.scenarios.group(node)
         return node
 
     def collect(self) -> Iterator[StepNode]:

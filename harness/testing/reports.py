@@ -10,31 +10,41 @@ from _pytest.junitxml import bin_xml_escape, xml_key  # pytest has no public way
 
 from harness.report.junit import classname
 from harness.source.render import printable
+from harness.testing.measurement import FaultError
 from harness.testing.nodes import CellItem
-from harness.testing.shown import Shown
+from harness.testing.settings import SettingsError
+from harness.testing.shown import Shown, broken
 
 ATTRIBUTE = "netcheck"
 
 
 def complete(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
     """Put into the report of a cell what netcheck knows of it."""
-    if not isinstance(item, CellItem) or not item.scenario_node.cases:
+    if not isinstance(item, CellItem):
         return
-    place = item.cell.place
-    shown = item.told(call.excinfo.value) if call.excinfo is not None else None
+    error = call.excinfo.value if call.excinfo is not None else None
+    place, node = item.cell.place, item.scenario_node
+    shown = None
+    message = ""
+    if node.cases:
+        shown = item.told(error) if error is not None else None
+        message = printable(item.case.message)
+        if shown is None and report.skipped and not hasattr(report, "wasxfail"):
+            line = node.scenario.place.line if item.case.result is None else place.line
+            report.longrepr = (str(item.path), line, f"Skipped: {message}")
+        if report.when == "call" or report.outcome != "passed":
+            report.sections += item.sections()
+    elif isinstance(error, (FaultError, SettingsError)):
+        shown = broken(item.full_id, place, str(error))
+        message = shown.reprcrash.message
     if shown is not None:
         report.longrepr = shown  # type: ignore[assignment]
-    elif report.skipped and not hasattr(report, "wasxfail"):
-        line = item.scenario_node.scenario.place.line if item.case.result is None else place.line
-        report.longrepr = (str(item.path), line, f"Skipped: {printable(item.case.message)}")
-    if report.when == "call" or report.outcome != "passed":
-        report.sections += item.sections()
     data: dict[str, Any] = {
-        "classname": classname(item.scenario_node.scenario),
-        "name": printable(item.case.name),
+        "classname": classname(node.scenario),
+        "name": printable(f"{item.step.name}::{item.cell_id}"),
         "file": printable(place.file),
         "line": str(place.line),
-        "message": printable(item.case.message),
+        "message": message,
         "shown": shown.out() if shown is not None else None,
     }
     setattr(report, ATTRIBUTE, data)

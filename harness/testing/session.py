@@ -24,7 +24,7 @@ from harness.testing.api import Measured, Netcheck, UnprovenError, WritingError
 from harness.testing.flags import FLAGS, PREFIX
 from harness.testing.measurement import Found, Measurement
 from harness.testing.merge import merged
-from harness.testing.nodes import CellItem, DiagnosticsError, ScenarioNode
+from harness.testing.nodes import CellItem, DiagnosticsError
 from harness.testing.settings import Settings, SettingsError, read
 from harness.testing.workers import DIST, OUTPUT, SCATTERED, TOGETHER, ScatteredWarning
 
@@ -92,11 +92,6 @@ class Scenarios:
     def wants(self, scenario: Scenario) -> bool:
         """Whether its tags are meant."""
         return has_tags(scenario.tags, self.settings.tags)
-
-    def group(self, node: ScenarioNode) -> None:
-        """Keep a scenario together where workers share tests by groups."""
-        if getattr(self.config.option, "loadgroup", False):
-            node.add_marker(pytest.mark.xdist_group(f"netcheck-{node.scenario.name}"))
 
     def plan(self, items: Sequence[pytest.Item]) -> None:
         """Take the cells that are left after all selections.
@@ -183,7 +178,9 @@ class Scenarios:
         """
         # Like `netcheck run -x`: what has begun when the first one fails comes to its end.
         first_failure = self.fail_fast and bool(session.shouldfail)
-        found = self.measurement.finish(stop=not first_failure)
+        found = self.measurement.finish(
+            stop=not first_failure, interrupted=session.exitstatus == pytest.ExitCode.INTERRUPTED
+        )
         if self._own_lab is not None:
             self._own_lab.close()
         if self.worker:

@@ -102,6 +102,13 @@ def of_case(case: Case, scenario: Scenario, backend: Backend, before: str, advic
     return Shown(lines, case.place, case.message)
 
 
+def broken(id: str, place: Place, why: str) -> Shown:
+    """A cell whose scenario could not even be asked for."""
+    first, *rest = why.splitlines()
+    lines = [line(("ERROR", "error"), " ", (id, "bold")), _labelled("reason", first)]
+    return Shown([*lines, *(line(text) for text in rest)], place, f"{place.short}: {first}")
+
+
 def diagnosed(problems: Sequence[Diagnostic], sources: Sources) -> Shown:
     """What is wrong with a file; the first error stands for all where there is room for one line."""
     errors = [item for item in problems if item.severity is Severity.ERROR]

@@ -35,7 +35,8 @@ def about(scenarios: Scenarios, *, offline: bool) -> str:
     spec = printable(scenarios.settings.place.cluster)
     head = f"netcheck: {__version__}, cluster {spec}"
     # A kind cluster is made with the first scenario: nobody waits for it before tests have begun.
-    if offline or is_kind(spec):
+    shared = scenarios.config.getoption("dist", "no") != "no" and not spec.startswith("lab")
+    if offline or shared or is_kind(spec):
         return head
     backend = scenarios.measurement.backend()
     return f"{head} ({_known(backend)})" if backend is not None else f"{head} (cannot be used)"

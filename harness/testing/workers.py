@@ -29,19 +29,21 @@ SCATTERED = (
 )
 
 
-def scope(nodeid: str) -> str:
-    """What is to stay together: a scenario; for all other tests as `--dist loadscope` has it."""
-    parts = nodeid.split("::")
-    return "::".join(parts[:2]) if parts[0].endswith(YAML) and len(parts) > 2 else nodeid.rpartition("::")[0]
+def scenario_of(nodeid: str) -> str:
+    """File and scenario of a cell's node id; empty for other tests."""
+    file, *names = nodeid.split("::")
+    return f"{file}::{names[0]}" if file.endswith(YAML) and len(names) == 3 else ""
 
 
 def scheduler(config: pytest.Config, log: Any) -> Any:
-    """The scheduler of `--dist loadscope`, with scenarios as scopes instead of their steps."""
-    from xdist.scheduler import LoadScopeScheduling
+    """The scheduler of `--dist loadscope` or `loadgroup`, where a scenario is what stays together."""
+    from xdist.scheduler import LoadGroupScheduling, LoadScopeScheduling
 
-    class ScenarioScheduling(LoadScopeScheduling):  # type: ignore[misc]
+    kind = LoadScopeScheduling if config.option.dist == "loadscope" else LoadGroupScheduling
+
+    class ScenarioScheduling(kind):  # type: ignore[misc, valid-type]
         def _split_scope(self, nodeid: str) -> str:
-            return scope(nodeid)
+            return scenario_of(nodeid) or str(super()._split_scope(nodeid))
 
     return ScenarioScheduling(config, log)
 

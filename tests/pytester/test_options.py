@@ -64,6 +64,16 @@ def test_a_prefix_that_makes_names_too_long(
     assert cluster.built == []
 
 
+@pytest.mark.parametrize("scenarios", ["scenarios", "a"], ids=["seen at once", "found later"])
+def test_a_cluster_that_does_not_exist(pytester: pytest.Pytester, project: Path, scenarios: str) -> None:
+    deep = project / "a" / "b" / "c"
+    deep.mkdir(parents=True)
+    (deep / "deep.yaml").write_text((project / "scenarios" / "fine.yaml").read_text())
+    done = pytester.runpytest_inprocess(scenarios, "--netcheck-cluster=kubeconfig:nowhere")
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    done.stderr.fnmatch_lines(["ERROR: *nowhere*"])
+
+
 def read(words: list[str], folder: Path) -> settings.Settings:
     return settings.read(words, folder)
 
