@@ -272,6 +272,14 @@ def test_a_request_to_the_clusters_dns_cannot_be_judged() -> None:
     assert "only questions to port 53" in verdict(seen)
 
 
+def test_a_cluster_without_dns_has_nobody_to_ask() -> None:
+    network = Network(1)
+    network.addresses.dns = ()
+    seen = network.swept(TargetKind.SERVICE, DNS_POD, 53, protocol=Protocol.UDP)
+    assert verdict(seen) == "no address: the cluster's DNS has no ipv4 address"
+    assert verdict(network.swept(TargetKind.SERVICE, "n/web")) == "allow"
+
+
 @pytest.mark.parametrize("protocol", [Protocol.UDP, Protocol.TCP])
 def test_the_clusters_dns_is_asked_a_question(protocol: Protocol) -> None:
     network = Network(1)

@@ -107,6 +107,8 @@ class Sweeper:
             asks = probe.target.protocol in (Protocol.UDP, Protocol.TCP) and probe.request is None
             if probe.target.port != DNS_PORT or not asks:
                 raise UnresolvedError(NO_AGENT.format(probe.target))
+            if not dns:
+                raise UnresolvedError(f"the cluster's DNS has no {probe.family} address")
             options = {
                 "names": [f"kubernetes.default.svc.{CLUSTER_DOMAIN}"],
                 "type": "A",
