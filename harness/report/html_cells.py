@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from harness.model.prediction import Finding
 from harness.model.result import CellResult, RunResult, ScenarioResult
 from harness.model.scenario import Cell
 from harness.model.verdict import Status
@@ -14,6 +15,12 @@ from harness.report.summary import status_of_unmeasured, words
 from harness.report.text import duration
 from harness.source.render import printable
 
+_AGAINST: Final = {
+    Finding.EXPECTATION: "expected",
+    Finding.CLUSTER: "observed",
+    Finding.ORACLE: "predicted",
+}
+"""Which of the three answers a finding is about."""
 _OWN: Final = ("rerun", "place")
 """Labels that have a field of their own."""
 
@@ -56,6 +63,10 @@ class Cells:
             "place": own["place"],
             "rerun": own["rerun"],
         }
+        if cell.finding is not None:
+            entry["odd"] = _AGAINST[cell.finding]
+        elif cell.status is Status.FAILED:
+            entry["odd"] = "observed"
         found = quotes(cell, self._result.excerpts)
         if found:
             entry["quotes"] = [[item.number, printable(item.title), sorted(item.marked)] for item in found]

@@ -134,6 +134,6 @@ def _table(fields: Sequence[Placed]) -> Table:
 
 
 def _split(name: str) -> tuple[str, str]:
-    """Namespace with its stroke, and the rest."""
+    """Namespace with its stroke, and the rest; anything but a pod stays whole."""
     before, stroke, after = name.partition("/")
-    return (before + stroke, after) if stroke and before and " " not in before else ("", name)
+    return (before + stroke, after) if stroke and before and not set(before) & set(" .:") else ("", name)

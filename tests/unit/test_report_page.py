@@ -145,6 +145,8 @@ def test_a_click_opens_everything_about_a_cell(tab: Tab) -> None:
         *("predicted", "allow"),
         *("observed", "allow"),
     ]
+    # The one that stands against the other two.
+    assert dialog.locator(".answers .odd").inner_text().split() == ["expected", "deny"]
     rows = dict(
         zip(
             dialog.locator(".rows dt").all_inner_texts(),
@@ -160,7 +162,7 @@ def test_a_click_opens_everything_about_a_cell(tab: Tab) -> None:
         "control": "connected without policies",
         "attempts": "1",
         "time": "2 ms",
-        "asked for at": "scenarios/shop.yaml:22:5",
+        "place": "scenarios/shop.yaml:22:5",
     }
     expect(dialog.locator(".finding")).to_contain_text("the expectation looks wrong")
     expect(dialog.locator("pre.code").first).to_have_text("nft counter of that rule: 1 packet")
@@ -379,6 +381,11 @@ def test_wide_matrices_scroll_by_themselves_and_names_stay(tab: Tab) -> None:
     assert column
     assert row["x"] == pytest.approx(around["x"], abs=1)
     assert around["y"] <= column["y"] < around["y"] + 40
+    band = scroll.locator("thead th span").first.bounding_box()
+    corner = scroll.locator("th.corner").bounding_box()
+    assert band
+    assert corner
+    assert band["x"] == pytest.approx(corner["x"] + corner["width"], abs=2)
     # What the keyboard reaches is not hidden behind the names.
     first = cell(page, "everybody-3/service-59 to everybody-0/service-0,")
     scroll.evaluate("box => { box.scrollTo(0, 1e6); }")

@@ -127,6 +127,11 @@ function reveal(button) {
 }
 
 const main = $("results");
+// The name of a band moves along, beside the names of the rows.
+main.addEventListener("scroll", event => {
+  const corner = event.target.querySelector("th.corner");
+  if (corner) event.target.style.setProperty("--names", `${corner.offsetWidth}px`);
+}, { capture: true, passive: true });
 main.addEventListener("keydown", event => {
   const button = event.target.closest("button[data-cell]");
   if (!button || !(event.key in steps || event.key === "Home" || event.key === "End")) return;
@@ -171,7 +176,7 @@ function* parts(cell) {
   if (answers.length) {
     const list = make("dl", undefined, "answers");
     for (const [label] of answers) {
-      const box = make("div", undefined, label === "observed" && cell.status === "failed" ? "odd" : "");
+      const box = make("div", undefined, label === cell.odd ? "odd" : "");
       box.append(make("dt", label), make("dd", verdicts[label]));
       list.append(box);
     }
@@ -186,7 +191,7 @@ function* parts(cell) {
     else if (label === "predicted" && value !== verdicts.predicted) rows.append(make("dt", "on paper"), make("dd", value));
     else if (!(label in verdicts) && label !== "finding") rows.append(make("dt", label), make("dd", value));
   }
-  rows.append(make("dt", "asked for at"), make("dd", cell.place));
+  rows.append(make("dt", "place"), make("dd", cell.place));
   yield rows;
   if (evidence.length) {
     yield make("h3", "Evidence");
