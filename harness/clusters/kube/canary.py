@@ -24,12 +24,10 @@ from dataclasses import replace
 from typing import Any
 
 from harness.clusters.kube.api import Api
+from harness.clusters.kube.canary_pods import hub, looks, pods
 from harness.clusters.kube.canary_policies import (
-    DIRECTIONS,
     LABEL,
-    NAMESPACE_PORT,
     NETWORK_POLICY,
-    POD_PORT,
     PORT,
     CanaryPolicies,
     role,
@@ -41,7 +39,7 @@ from harness.clusters.kube.objects import Objects
 from harness.clusters.kube.turns import Sight, Turn
 from harness.clusters.results import KIND, TOKEN
 from harness.engine.cluster import ClusterError
-from harness.model.topology import Listener, Namespace, Pod
+from harness.model.topology import Namespace
 
 FIRST_FLIP_SECONDS = 20.0
 """How long the first canary may take to flip before it is said that nothing enforces policies here."""
@@ -116,7 +114,7 @@ class Canary:
     @property
     def hub(self) -> str:
         """The pod that no canary policy cuts; it can also vouch for the cluster's DNS."""
-        return f"{self._name}/hub"
+        return hub(self._name)
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -172,7 +170,11 @@ class Canary:
                 raise
 
     def _build(self, nodes: list[str], kinds: list[Kind]) -> None:
-        fresh = {pod: at for pod, at in self._pods(nodes, kinds).items() if pod not in self._places}
+        fresh = {
+            pod: at
+            for pod, at in pods(self._name, nodes, kinds, self._labels).items()
+            if pod not in self._places
+        }
         if not self._places:
             self._objects.add_namespace(Namespace(self._name, {**RESTRICTED, LABEL: str(self._labels)}))
         for manifest in self._policies.standing(self._labels, kinds):
@@ -190,19 +192,6 @@ class Canary:
             self._places.update({pod: node for pod, (_, node) in fresh.items()})
         # Canaries that are silent from the first would look cut whatever happens.
         self._asleep = not (self._cut or self._awake(FIRST_FLIP_SECONDS))
-
-    def _pods(self, nodes: list[str], kinds: list[Kind]) -> dict[str, tuple[Pod, str]]:
-        """The canaries' pods with the node of each."""
-        listen = (Listener(PORT), Listener(POD_PORT), Listener(NAMESPACE_PORT))
-        labels = {"role": "hub", LABEL: str(self._labels)}
-        found = {self.hub: (Pod(self._name, "hub", labels, listeners=listen), nodes[0])}
-        for index in range(len(kinds)):
-            for number, node in enumerate(nodes):
-                for direction, _ in DIRECTIONS:
-                    label = role(direction, index)
-                    pod = Pod(self._name, f"{label}-{number}", {"role": label}, listeners=listen)
-                    found[pod.id] = (pod, node)
-        return found
 
     # -- turns -----------------------------------------------------------------------------------------
 
@@ -399,22 +388,7 @@ class Canary:
 
     def _flipped(self) -> bool:
         """Whether all canaries answer, or are silent, as the policies now say."""
-        plan: dict[str, list[list[Any]]] = {self.hub: []}
-        hub = self._addresses[self.hub][0]
-        number = 0
-        for index in range(len(self._kinds)):
-            for node in range(len(self._nodes)):
-                target = self._addresses[f"{self._name}/{role('in', index)}-{node}"][0]
-                plan[self.hub].append([number, self.hub, "tcp", target, PORT, {}])
-                source = f"{self._name}/{role('out', index)}-{node}"
-                plan[source] = [[number + 1, source, "tcp", hub, PORT, {}]]
-                number += 2
-        labels_from = number
-        for node in range(len(self._nodes)):
-            target = self._addresses[f"{self._name}/in-{node}"][0]
-            for port in (POD_PORT, NAMESPACE_PORT):
-                plan[self.hub].append([number, self.hub, "tcp", target, port, {}])
-                number += 1
+        plan, labels_from = looks(self._name, self._addresses, len(self._kinds), len(self._nodes))
         results = self._fleet.sweep(plan, self._fleet.number(), PROBE_SECONDS, 1)
         if self._fleet.broken:
             self.broken = True
