@@ -144,15 +144,21 @@ READ = [
     {"apiGroups": [""], "resources": ["nodes", "services", "namespaces"], "verbs": ["get", "list", "watch"]},
     {"apiGroups": ["apps"], "resources": ["daemonsets"], "verbs": ["list"]},
 ]
+LEASES = {
+    "apiGroups": ["coordination.k8s.io"],
+    "resources": ["leases"],
+    "verbs": ["list", "create", "patch", "delete"],
+}
 
 
 @pytest.mark.parametrize(
     ("rules", "missing", "check"),
     [
         ([], 'cannot list resource "nodes"', "kubectl auth can-i list nodes"),
-        (READ, 'cannot create resource "namespaces"', "kubectl auth can-i create namespaces"),
+        (READ, 'cannot create resource "leases"', "kubectl auth can-i create leases.coordination.k8s.io"),
+        ([*READ, LEASES], 'cannot create resource "namespaces"', "kubectl auth can-i create namespaces"),
     ],
-    ids=["nothing", "read-only"],
+    ids=["nothing", "read-only", "leases"],
 )
 def test_a_right_that_is_missing_is_named(
     rules: list[dict[str, list[str]]],

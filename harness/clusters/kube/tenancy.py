@@ -2,8 +2,7 @@
 
 Whoever has a policy without a namespace takes a Lease that only one can have, which keeps further worlds of
 others out, and waits until theirs are closed. Who opens a world says so first and looks then; whoever wants
-the cluster alone takes it first and looks then: one of the two sees the other. Who wants it alone has no world
-open meanwhile.
+the cluster alone takes it first and looks then: one of the two sees the other. Who wants it has no worlds.
 """
 
 from __future__ import annotations
