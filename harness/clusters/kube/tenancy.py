@@ -127,7 +127,10 @@ class Tenancy:
                 if not self._open:
                     presence.say(WAITING)
             waited = True
-            self._wait(presence, holder, deadline)
+            while holder is not None:
+                # Only a look meanwhile: who wants it alone must not find a world that is none.
+                self._wait(presence, holder, deadline)
+                holder = presence.look().alone
 
     def _alone(self, presence: Presence, deadline: float) -> bool:
         """Have the cluster alone; whether it had to wait."""
