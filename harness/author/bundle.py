@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.dialects.registry import concerns, kinds, parse_manifest
 from harness.model.policy import Policy
@@ -36,6 +36,7 @@ _TEMPLATED = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Replicati
 _SYSTEM = "kube-system"
 
 Json = Mapping[str, Any]
+_Value = TypeVar("_Value", str, int)
 
 
 @dataclass(slots=True)
@@ -210,7 +211,8 @@ class _World:
             for port in container.get("ports") or ():
                 protocol = Protocol(port.get("protocol") or "TCP")
                 number = int(port["containerPort"])
-                listeners.setdefault((number, protocol), Listener(number, protocol, port.get("name")))
+                name_of_port = _optional(port.get("name"), str)
+                listeners.setdefault((number, protocol), Listener(number, protocol, name_of_port))
         pod = Pod(
             namespace,
             name,
@@ -232,8 +234,8 @@ class _World:
                     number,
                     target if isinstance(target, int) else str(target),
                     Protocol(port.get("protocol") or "TCP"),
-                    port.get("name"),
-                    port.get("nodePort"),
+                    _optional(port.get("name"), str),
+                    _optional(port.get("nodePort"), int),
                 )
             )
         if not selector or not ports or spec.get("type") == "ExternalName":
@@ -276,6 +278,17 @@ def _served(pod: Pod, service: Service) -> tuple[Listener, ...]:
         if isinstance(port.target, int) and not pod.listens(port.target, port.protocol)
     )
     return (*pod.listeners, *forgotten)
+
+
+def _optional(value: object, kind: type[_Value]) -> _Value | None:
+    """A value that may be absent, and is of this kind otherwise.
+
+    Raises:
+        TypeError: It is of another one.
+    """
+    if value is None or (isinstance(value, kind) and not isinstance(value, bool)):
+        return value
+    raise TypeError(f"{value!r} is no {kind.__name__}")
 
 
 def _labels(metadata: Json) -> dict[str, str]:

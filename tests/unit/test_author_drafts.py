@@ -134,6 +134,17 @@ def test_rendered_charts_tell_the_world(tmp_path: Path) -> None:
     assert found.others == 1
 
 
+@pytest.mark.parametrize("field", ["name: [http]", "name: 5", "name: {a: b}"])
+def test_ports_with_damaged_names_are_of_no_workload(tmp_path: Path, field: str) -> None:
+    broken = (
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: x, namespace: shop, labels: {app: api}}\n"
+        f"spec: {{containers: [{{ports: [{{containerPort: 80, {field}}}]}}]}}\n"
+    )
+    assert bundle(tmp_path, broken).topology.pods == {}
+    assert invoke("lint", "-", stdin=f"{broken}---\n{POLICY}").exit_code == 0
+    assert invoke("predict", "-", stdin=f"{broken}---\n{POLICY}").exit_code == 0
+
+
 def test_workloads_that_cannot_be_read_are_passed_over(tmp_path: Path) -> None:
     broken = "kind: Deployment\napiVersion: apps/v1\nmetadata: {name: x}\nspec: {template: [1]}\n"
     assert bundle(tmp_path, broken).topology.pods == {}
