@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     "-x", "--fail-fast", is_flag=True, help="Stop after the first scenario that is not as expected."
 )
 @measuring.run_options
-@options.verbose_option("Show the matrices of passing scenarios and the notes of their cells too.")
+@options.verbose_option("Matrices of passing scenarios and notes of their cells, too; each stage in a log.")
 @click.option("-q", "--quiet", is_flag=True, help="Only what is wrong, and the summary; no progress.")
 @options.color_option
 @click.pass_context
@@ -128,9 +128,8 @@ def _measure(scenarios: Sequence[Scenario], how: _How, opening: Opening) -> RunR
     from harness.report.streams import shown_together
 
     out = sys.stderr if how.aside else sys.stdout
-    bar = progress(
-        sys.stderr, quiet=how.quiet, environ=os.environ, told=shown_together(out, sys.stderr, os.environ)
-    )
+    together = shown_together(out, sys.stderr, os.environ)
+    bar = progress(sys.stderr, quiet=how.quiet, environ=os.environ, told=together, verbose=how.verbose)
     report = LiveReport(printer(out, how.color), bar, verbose=how.verbose, quiet=how.quiet)
 
     def emit(event: Event) -> None:

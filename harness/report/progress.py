@@ -75,13 +75,17 @@ class LineProgress:
         stream: Usually stderr.
         groups: Collect the phases of each scenario in a `::group::` of GitHub Actions, written at its end.
         told: The results themselves go to the same place, so that a line here would say it twice.
+        phases: A line for each phase of each scenario, too, as it begins.
     """
 
-    def __init__(self, stream: TextIO, *, groups: bool = False, told: bool = False) -> None:
+    def __init__(
+        self, stream: TextIO, *, groups: bool = False, told: bool = False, phases: bool = False
+    ) -> None:
         self.tells_passes = groups and told
         self._stream = stream
         self._groups = groups
         self._told = told
+        self._phases = phases
         self._held: dict[str, list[str]] = {}
         self._planned = self._done = 0
 
@@ -96,6 +100,8 @@ class LineProgress:
             case PhaseStarted():
                 if self._groups:
                     self._held.setdefault(event.scenario.name, []).append(_phase(event))
+                elif self._phases:
+                    self._write(f"{event.scenario.name}: {_phase(event)}")
             case ScenarioFinished(result):
                 self._done += 1
                 name = result.scenario.name
@@ -141,7 +147,9 @@ def _phase(event: PhaseStarted) -> str:
     return f"step {event.step}: {text}" if event.step else text
 
 
-def progress(stream: TextIO, *, quiet: bool, environ: Mapping[str, str], told: bool = False) -> Progress:
+def progress(
+    stream: TextIO, *, quiet: bool, environ: Mapping[str, str], told: bool = False, verbose: bool = False
+) -> Progress:
     """The progress that suits the stream and the environment.
 
     Args:
@@ -149,6 +157,7 @@ def progress(stream: TextIO, *, quiet: bool, environ: Mapping[str, str], told: b
         quiet: Nothing at all.
         environ: `GITHUB_ACTIONS` makes groups, `CI` lines even on a terminal.
         told: The results go to the same place.
+        verbose: Lines tell each phase.
     """
     if quiet:
         return NoProgress()
@@ -156,4 +165,4 @@ def progress(stream: TextIO, *, quiet: bool, environ: Mapping[str, str], told: b
         return LineProgress(stream, groups=True, told=told)
     if stream.isatty() and not environ.get("CI") and environ.get("TERM") != "dumb":
         return BarProgress(stream, environ)
-    return LineProgress(stream, told=told)
+    return LineProgress(stream, told=told, phases=verbose)

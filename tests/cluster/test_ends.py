@@ -142,7 +142,7 @@ def test_a_signal_in_any_phase_leaves_nothing(
     file, junit = write(SHOP), tmp_path / "junit.xml"
     with (
         unchanged(api(basic_context)),
-        start("run", file, "--report", f"junit:{junit}", context=basic_context) as process,
+        start("run", "-v", file, "--report", f"junit:{junit}", context=basic_context) as process,
     ):
         process.await_line(PHASES[phase])
         process.signal(number)
@@ -165,7 +165,7 @@ def test_killed_at_any_moment_and_cleaned_up(
     phases: list[str] = []
     with unchanged(server):
         for _ in range(KILLS):
-            with start("run", file, context=basic_context) as process:
+            with start("run", "-v", file, context=basic_context) as process:
                 phase = moments.choice(list(PHASES))
                 process.await_line(PHASES[phase])
                 time.sleep(moments.uniform(0, 3))
@@ -187,7 +187,7 @@ def test_cleanup_leaves_a_live_run_alone_until_it_is_named(
     ns: str,
 ) -> None:
     file = write(SHOP)
-    with start("run", file, context=basic_context) as process:
+    with start("run", "-v", file, context=basic_context) as process:
         process.await_line(PHASES["control"])
         spared = netcheck("cleanup", context=basic_context)
         assert spared.code == 0, str(spared)
@@ -195,7 +195,7 @@ def test_cleanup_leaves_a_live_run_alone_until_it_is_named(
         ran = process.wait(240)
     assert ran.code == 1, f"the run was disturbed: {ran}"
 
-    with start("run", file, context=basic_context) as process:
+    with start("run", "-v", file, context=basic_context) as process:
         process.await_line(PHASES["control"])
         labels = api(basic_context).get(f"/api/v1/namespaces/{ns}")["metadata"]["labels"]
         named = netcheck("cleanup", "--run", labels["netcheck.dev/run"], context=basic_context)
@@ -239,7 +239,7 @@ def test_what_cannot_be_removed_is_said_with_the_command_that_does_it_later(
     """A finalizer of somebody's keeps a namespace from going."""
     server, file = api(basic_context), write(SHOP)
     path = f"/api/v1/namespaces/{ns}/configmaps/stuck"
-    with start("run", file, context=basic_context) as process:
+    with start("run", "-v", file, context=basic_context) as process:
         process.await_line(PHASES["control"])
         server.create(
             {

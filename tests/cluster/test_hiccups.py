@@ -83,7 +83,7 @@ def test_hiccups_of_every_kind_are_waited_out(
         Fault("/api/v1/namespaces?", "GET", status=0, times=1),
     ]
     proxy = proxied(*faults)
-    with through(proxy, "run", write(SHOP)) as process:
+    with through(proxy, "run", "-v", write(SHOP)) as process:
         ran = process.wait(400)
     _passed(ran)
     missed = [fault for fault in faults if not fault.met]
@@ -94,7 +94,7 @@ def test_streams_that_break_once_are_opened_again(
     proxied: Callable[..., Proxy], through: Callable[..., Any], write: Callable[..., Path]
 ) -> None:
     proxy = proxied()
-    with through(proxy, "run", write(SHOP)) as process:
+    with through(proxy, "run", "-v", write(SHOP)) as process:
         process.await_line("applying policies")
         proxy.hang_up()
         ran = process.wait(400)
@@ -109,7 +109,7 @@ def test_streams_that_break_for_good_are_errors(
     write: Callable[..., Path],
 ) -> None:
     proxy = proxied()
-    with through(proxy, "run", write(SHOP)) as process:
+    with through(proxy, "run", "-v", write(SHOP)) as process:
         process.await_line("applying policies")
         proxy.faults.append(Fault("/exec?", status=500, times=10**6))
         proxy.hang_up()
@@ -154,7 +154,7 @@ def test_credentials_that_expire_in_mid_run(
         }
     }
     proxy = proxied()
-    with through(proxy, "run", write(SHOP), user=user) as process:
+    with through(proxy, "run", "-v", write(SHOP), user=user) as process:
         process.await_line("control sweep")
         if renewed:
             token.write_text("two")

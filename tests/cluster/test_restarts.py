@@ -73,7 +73,7 @@ def test_an_api_server_that_restarts(
     server = api(context)
     _await(server)
     with unchanged(server):
-        with start("run", write(SHOP), context=context) as process:
+        with start("run", "-v", write(SHOP), context=context) as process:
             process.await_line(PHASES[phase])
             if how == "killed":
                 _kill_api_server(container)

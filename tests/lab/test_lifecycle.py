@@ -146,7 +146,7 @@ def test_an_interruption_cleans_up_and_writes_the_reports(tmp_path: Path, phase:
         (tmp_path / f"case{index}.yaml").write_text(text)
     reports = f"junit:{tmp_path}/junit.xml,json:{tmp_path}/run.json"
     process = subprocess.Popen(
-        [*CLI, "run", str(tmp_path), "-j", "1", "--report", reports],
+        [*CLI, "run", str(tmp_path), "-v", "-j", "1", "--report", reports],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -175,7 +175,7 @@ def test_two_interruptions_end_it_at_once(tmp_path: Path) -> None:
         TWO_PODS.replace("scenario: two-pods", "scenario: two-pods\nsettings: {connectTimeout: 20s}")
     )
     process = subprocess.Popen(
-        [*CLI, "run", str(tmp_path)],
+        [*CLI, "run", "-v", str(tmp_path)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

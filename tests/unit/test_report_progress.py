@@ -63,6 +63,14 @@ def test_lines(groups: bool, told: bool, snapshot: SnapshotAssertion) -> None:
     assert out.getvalue() == snapshot
 
 
+def test_phases_are_lines_when_asked_for(snapshot: SnapshotAssertion) -> None:
+    out = io.StringIO()
+    listener = LineProgress(out, phases=True)
+    for event in events(RESULT):
+        listener(event)
+    assert out.getvalue() == snapshot
+
+
 def test_groups_of_scenarios_that_never_finished_are_written_at_the_end() -> None:
     out = io.StringIO()
     listener = LineProgress(out, groups=True)
