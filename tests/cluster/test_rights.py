@@ -45,6 +45,37 @@ steps:
 """
 
 
+CALICO = """
+scenario: $ns-calico
+namespaces: {$ns: {}}
+pods: {$ns/web: {listen: [8080], labels: {wide: $ns}}, $ns/cli: {}}
+steps:
+  - name: deny
+    apply:
+      - apiVersion: projectcalico.org/v3
+        kind: GlobalNetworkSet
+        metadata: {name: $ns-set, labels: {set: $ns}}
+        spec: {nets: [203.0.113.0/24]}
+      - apiVersion: projectcalico.org/v3
+        kind: GlobalNetworkPolicy
+        metadata: {name: $ns-wide}
+        spec: {selector: "has(wide) && wide == '$ns'", types: [Ingress]}
+      - apiVersion: projectcalico.org/v3
+        kind: NetworkPolicy
+        metadata: {name: own, namespace: $ns}
+        spec: {selector: all(), types: [Ingress]}
+    expect: [{from: $ns/cli, to: "$ns/web:8080", verdict: deny}]
+  - name: update
+    apply:
+      - apiVersion: projectcalico.org/v3
+        kind: GlobalNetworkPolicy
+        metadata: {name: $ns-wide}
+        spec: {selector: "has(wide) && wide == '$ns'", types: [Ingress], ingress: [{action: Allow}]}
+    delete: [networkpolicy/$ns/own]
+    expect: [{from: $ns/cli, to: "$ns/web:8080", verdict: allow}]
+"""
+
+
 def documented(kind: str) -> list[dict[str, Any]]:
     """The rules of the ClusterRole, or of the Role in `default`, in the documentation."""
     text = (ROOT / "docs" / "clusters.md").read_text()
@@ -79,3 +110,22 @@ def test_the_documented_rights_are_enough(
     assert "error" not in ran.statuses(), str(ran)
     assert ran.report["left_behind"] == []
     assert cleaned.code == 0, str(cleaned)
+
+
+def test_the_documented_rights_are_enough_for_policies_of_the_whole_cluster(
+    calico_context: str,
+    tmp_path: Path,
+    write: Callable[..., Path],
+    start: Callable[..., Any],
+    api: Callable[[str], Api],
+    ns: str,
+) -> None:
+    server = api(calico_context)
+    with account(server, ns, documented("ClusterRole"), in_default=documented("Role")) as token:
+        config = written(changed(kubeconfig_of(calico_context), user={"token": token}), tmp_path)
+        image = probe_image(calico_context)
+        arguments = ("run", write(CALICO), "--cluster", f"kubeconfig:{config}")
+        with start(*arguments, NETCHECK_PROBE_IMAGE=image) as process:
+            ran: Ran = process.wait(400)
+    assert ran.code == 0, str(ran)
+    assert ran.report["left_behind"] == []
