@@ -76,11 +76,10 @@ def _placed(item: ScenarioResult, step: Step, found: StepResult | None, cells: C
         if cell.status is Status.PASSED and mark.style != "good":
             kind = "passed denied"
         yield shown, Field(cells.measured(item, step.name, cell), symbols.shown(mark.text), kind, said)
-    seen = {cell.cell.id for cell in measured}
     status = status_of_unmeasured(item)
     symbol = symbols.NOT_MEASURED if status is Status.SKIPPED else symbols.ERROR
-    for planned_cell in planned:
-        if planned_cell.id not in seen:
+    for name, planned_cell in item.unmeasured:
+        if name == step.name:
             cells.legend.add(symbol)
             mark = symbols.Mark(symbol, "", (symbol,))
             shown = matrix.field(planned_cell.probe, planned_cell.id, mark, both_families=families)

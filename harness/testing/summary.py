@@ -77,8 +77,8 @@ def _matrices(result: RunResult) -> Iterator[Line]:
 
 
 def _last(result: RunResult) -> list[Line]:
-    lines = render_summary(result, Style())
-    return lines[1:] if lines and not lines[0] else lines
+    # What is wrong stands in pytest's own short summary already.
+    return render_summary(result, Style(quiet=True))
 
 
 def write_reports(scenarios: Scenarios, result: RunResult) -> str:

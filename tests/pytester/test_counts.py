@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -32,15 +33,14 @@ def statuses(found: Cases) -> dict[str, int]:
     return {tag: tags.count(tag) for tag in ("passed", "failure", "error", "skipped")}
 
 
-def html_counts(text: str) -> dict[str, int]:
-    """How many cells of each status the page has."""
-    import re
-
-    body = re.search(r'<script type="application/json"[^>]*>(.*?)</script>', text, re.DOTALL)
-    assert body is not None
-    cells = json.loads(body[1])
-    found = [cell["status"] for cell in cells]
-    return {status: found.count(status) for status in COUNTS}
+def html_counts(text: str) -> tuple[dict[str, int], dict[str, int]]:
+    """How many cells of each status the page says that there are, and how many it holds."""
+    chips = re.findall(r'<button [^>]*data-status="(\w+)"[^>]*>.*?<b>(\d+)</b>', text)
+    said = {status: int(number) for status, number in chips}
+    data = re.search(r'<script type="application/json"[^>]*>(.*?)</script>', text, re.DOTALL)
+    assert data is not None
+    found = [cell["status"] for cell in json.loads(data[1])["cells"]]
+    return said, {status: found.count(status) for status in set(found)}
 
 
 @pytest.fixture
@@ -57,11 +57,15 @@ def test_every_report_has_the_same_counts(told: pytest.RunResult, project: Path,
     assert statuses(cases(project / "pytest.xml")) == junit
     assert statuses(cases(project / "own.xml")) == junit
     assert json.loads((project / "run.json").read_text())["counts"] == COUNTS
-    done = CliRunner().invoke(cli, ["run", "scenarios", "--report", "junit:cli.xml,json:cli.json"])
+    assert html_counts((project / "run.html").read_text()) == (COUNTS, COUNTS)
+    done = CliRunner().invoke(
+        cli, ["run", "scenarios", "--report", "junit:cli.xml,json:cli.json,html:cli.html"]
+    )
     assert done.exit_code == 1, done.output
     assert "1 failed, 6 errors, 4 passed, 1 known to deviate, 2 skipped" in done.output
     assert statuses(cases(project / "cli.xml")) == junit
     assert json.loads((project / "cli.json").read_text())["counts"] == COUNTS
+    assert html_counts((project / "cli.html").read_text()) == (COUNTS, COUNTS)
 
 
 def test_junit_agrees_case_by_case(told: pytest.RunResult, project: Path, cluster: Cilium) -> None:
