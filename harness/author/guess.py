@@ -146,6 +146,10 @@ class _World:
             edge = _address(hole, ())
             if edge is not None:
                 self._external("except", edge, ports)
+        for network in (wish.network, *wish.excepts):
+            beside = _beside(network)
+            if beside is not None:
+                self._external("beside", beside, ports)
 
     def _external(self, kind: str, address: _Address, ports: Sequence[PortWish]) -> None:
         numbers = [port for port in ports if port.name is None]
@@ -220,13 +224,26 @@ def _address(network: Network, holes: Sequence[Network]) -> _Address | None:
         if not 0 <= step < span:
             continue
         found = first + step
-        fit = not (
-            found.is_loopback
-            or found.is_multicast
-            or found.is_link_local
-            or found.is_unspecified
-            or (found.version == 4 and found.is_reserved)
-        )
-        if fit and not any(found in hole for hole in holes):
+        if _fit(found) and not any(found in hole for hole in holes):
             return found
     return None
+
+
+def _beside(network: Network) -> _Address | None:
+    """The address next to a network that a prefix shorter by one bit would take in, if it can stand outside."""
+    if not network.prefixlen:
+        return None
+    lower = network.supernet().network_address == network.network_address
+    found = network.broadcast_address + 1 if lower else network.network_address - 1
+    return found if _fit(found) else None
+
+
+def _fit(address: _Address) -> bool:
+    """Whether an address can be that of one machine outside a cluster."""
+    return not (
+        address.is_loopback
+        or address.is_multicast
+        or address.is_link_local
+        or address.is_unspecified
+        or (address.version == 4 and address.is_reserved)
+    )

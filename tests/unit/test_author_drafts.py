@@ -115,10 +115,11 @@ def test_of_a_range_of_ports_the_first_and_the_last_are_open(tmp_path: Path) -> 
     assert [item.port for item in api.listeners if item.protocol is Protocol.UDP] == [9000, 9010]
 
 
-def test_externals_inside_and_inside_each_exception(tmp_path: Path) -> None:
+def test_externals_inside_inside_each_exception_and_beside_both(tmp_path: Path) -> None:
     world = guess(bundle(tmp_path, POLICY).policies)
     found = sorted(text for item in world.externals.values() for text in item.addresses.values())
-    assert found == ["198.51.100.137", "198.51.100.9"]
+    # Beside: what a prefix shorter by one bit would take in.
+    assert found == ["198.51.100.127", "198.51.100.137", "198.51.100.9", "198.51.101.0"]
     assert all([item.port for item in external.listeners] == [443] for external in world.externals.values())
 
 
