@@ -230,7 +230,7 @@ def _address(network: Network, holes: Sequence[Network]) -> _Address | None:
 
 
 def _beside(network: Network) -> _Address | None:
-    """The address next to a network that a prefix shorter by one bit would take in, if it can stand outside."""
+    """What is next to a network, and inside a prefix shorter by one bit; none if it cannot stand outside."""
     if not network.prefixlen:
         return None
     lower = network.supernet().network_address == network.network_address
