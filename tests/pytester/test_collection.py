@@ -203,6 +203,9 @@ def test_warnings_are_counted_as_the_command_line_counts_them(
     done.stdout.fnmatch_lines(["netcheck: 1 warning in 1 file: `netcheck lint` shows them"])
 
 
+FIRST = ("harness", "harness.pytest_plugin", "harness.testing", "harness.testing.flags")
+"""All that is loaded while there is no scenario."""
+
 LIGHT = """
 import sys
 import pytest
@@ -221,7 +224,7 @@ def python(*args: str, folder: Path, errors: bool = False) -> str:
 
 def test_the_plugin_loads_nothing_until_there_is_a_scenario(tmp_path: Path) -> None:
     modules = python("-c", LIGHT, folder=tmp_path).split()
-    assert modules == ["harness", "harness.pytest_plugin", "harness.testing", "harness.testing.flags"]
+    assert modules == list(FIRST)
     (tmp_path / "other.yaml").write_text("kind: Namespace\n")
     (tmp_path / "test_plain.py").write_text(
         "import sys\n"
@@ -255,7 +258,12 @@ def test_collecting_loads_nothing_that_only_a_run_needs(project: Path, args: lis
         "def pytest_sessionfinish():\n"
         "    heavy = ('kubernetes', 'rich', 'jinja2', 'junit_xml')\n"
         "    print('heavy:', *[name for name in heavy if name in sys.modules])\n"
+        "    loaders = {name: type(found.__spec__.loader).__name__ for name, found in sys.modules.items()\n"
+        "               if name.split('.')[0] in ('harness', 'probes')}\n"
+        "    print('rewritten:', *[name for name, kind in loaders.items() if 'Rewrit' in kind])\n"
     )
     said = python("-m", "pytest", "--collect-only", "-q", "-s", *args, folder=project)
     assert "heavy:\n" in said
+    rewritten = next(line for line in said.splitlines() if line.startswith("rewritten:"))
+    assert set(rewritten.split()[1:]) <= set(FIRST), "its asserts are none of a test"
     assert "14 tests collected" in said
