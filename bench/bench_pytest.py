@@ -41,6 +41,9 @@ expect:
   - {{from: client, to: "web:9090", verdict: deny}}
 """
 
+ALONE = {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+"""Without what other plugins of the environment cost."""
+
 
 def seconds(words: list[str], folder: Path) -> float:
     """How long a command takes that must succeed."""
@@ -49,7 +52,7 @@ def seconds(words: list[str], folder: Path) -> float:
     done = subprocess.run(
         [sys.executable, "-P", "-m", *words],
         cwd=folder,
-        env={**environment, "PYTHONPATH": str(ROOT)},
+        env={**environment, **ALONE},
         capture_output=True,
         text=True,
         check=False,
@@ -66,7 +69,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
-    pytest = ["pytest", "-q", "-p", "no:cacheprovider"]
+    pytest = ["pytest", "-q", "-p", "no:cacheprovider", "-p", "netcheck"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "scenarios").mkdir()

@@ -28,13 +28,25 @@ _LOOKED_AT = 64
 """Files of a folder that are looked at before collection; the header says less when there are more."""
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """`--netcheck-…`."""
+    _leave_alone(pluginmanager)
     group = parser.getgroup("netcheck", "network policy scenarios (netcheck)")
     for name, metavar, text, repeatable in FLAGS:
         more: dict[str, Any] = {"metavar": metavar} if metavar else {}
         more["action"] = "append" if repeatable else "store" if metavar else "store_true"
         group.addoption(f"--{PREFIX}{name}", default=None, help=text.replace("%", "%%"), **more)
+
+
+def _leave_alone(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Take netcheck's own modules from those whose assertions pytest rewrites.
+
+    It means to rewrite whatever is installed along with a plugin; here that would be three hundred modules,
+    each compiled anew where their folder cannot be written to.
+    """
+    marked = getattr(getattr(pluginmanager, "rewrite_hook", None), "_must_rewrite", None)
+    if isinstance(marked, set):
+        marked -= {"harness", "probes"}
 
 
 def _scenarios(config: pytest.Config) -> Scenarios:
@@ -64,14 +76,16 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     """A YAML file with a document that has a top-level `scenario:`."""
     if file_path.suffix not in (".yaml", ".yml"):
         return None
-    from harness.scenario.sniff import mentioning
+    from harness.scenario.sniff import declares, mentioning
 
-    if mentioning(file_path) is None:
+    data = mentioning(file_path)
+    if data is None:
         return None
-    from harness.scenario.loader import is_scenario_file
+    if not declares(data):
+        from harness.scenario.loader import is_scenario_file
 
-    if not is_scenario_file(file_path):
-        return None
+        if not is_scenario_file(file_path):
+            return None
     from harness.testing.nodes import ScenarioFile
     from harness.testing.settings import SettingsError
 
@@ -145,8 +159,8 @@ def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest
     """What the header did not say since nobody saw scenarios coming, and what linting would say."""
     if _SESSION not in config.stash or hasattr(config, "workerinput"):
         return []
+    from harness.testing.header import warned
     from harness.testing.nodes import CellItem
-    from harness.testing.summary import warned
 
     if not any(isinstance(item, CellItem) for item in items):
         return []
@@ -155,8 +169,8 @@ def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest
 
 
 def _about(config: pytest.Config) -> str | None:
+    from harness.testing.header import about
     from harness.testing.settings import SettingsError
-    from harness.testing.summary import about
 
     config.stash[_TOLD] = True
     try:
@@ -185,7 +199,9 @@ def _mentioned(paths: Sequence[Path]) -> bool:
 @pytest.fixture
 def netcheck(request: pytest.FixtureRequest) -> Iterator[Netcheck]:
     """Worlds, policies and probes for tests written in Python; see `harness.testing.api`."""
-    found = _scenarios(request.config).fixture(request.path.parent)
+    from harness.testing.fixture import fixture
+
+    found = fixture(_scenarios(request.config), request.path.parent)
     yield found
     found.close()
 
@@ -193,7 +209,9 @@ def netcheck(request: pytest.FixtureRequest) -> Iterator[Netcheck]:
 @pytest.fixture(scope="module")
 def netcheck_module(request: pytest.FixtureRequest) -> Iterator[Netcheck]:
     """The same for a module: its worlds stand until the module's last test is over."""
-    found = _scenarios(request.config).fixture(request.path.parent)
+    from harness.testing.fixture import fixture
+
+    found = fixture(_scenarios(request.config), request.path.parent)
     yield found
     found.close()
 

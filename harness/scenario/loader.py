@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -18,8 +17,6 @@ from harness.source.limits import MAX_BYTES
 from harness.source.nodes import MappingNode, ScalarNode
 from harness.source.reader import Document, read_file, read_text
 from harness.source.sources import Sources
-
-_KEY = re.compile(r"^(?:---[ \t]+)?[\"']?scenario[\"']?[ \t]*:", re.MULTILINE)
 
 
 def find_files(paths: Iterable[Path]) -> list[Path]:
@@ -132,16 +129,16 @@ def is_scenario_file(path: Path) -> bool:
     data = sniff.mentioning(path)
     if data is None:
         return False
-    text = data.decode("utf-8", "replace")
     if len(data) > MAX_BYTES:
         # Too large to be read: when it begins like a scenario, loading it will say so.
-        return _KEY.search(text[: sniff.PEEK]) is not None
+        return sniff.declares(data)
+    text = data.decode("utf-8", "replace")
     problems = Problems()
     documents = read_text(text, str(path), problems)
     if any(isinstance(item.root, MappingNode) and "scenario" in item.root for item in documents):
         return True
     broken = any(item.severity is Severity.ERROR for item in problems.found)
-    return broken and _KEY.search(text) is not None
+    return broken and sniff.declares(data)
 
 
 def _walk(folder: Path) -> Iterator[Path]:

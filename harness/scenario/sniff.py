@@ -12,6 +12,7 @@ PEEK = 65536
 """How much is looked at of a file that is too large to be read."""
 
 _MENTION = re.compile(rb"scenario[\"']?[ \t]*:")
+_KEY = re.compile(rb"^(?:---[ \t]+)?[\"']?scenario[\"']?[ \t]*:", re.MULTILINE)
 
 
 def mentioning(path: Path) -> bytes | None:
@@ -27,3 +28,8 @@ def mentioning(path: Path) -> bytes | None:
         return None
     looked_at = data if len(data) <= MAX_BYTES else data[:PEEK]
     return data if _MENTION.search(looked_at) else None
+
+
+def declares(data: bytes) -> bool:
+    """Whether a line of what `mentioning` read begins with `scenario:`, as it nearly always does."""
+    return _KEY.search(data if len(data) <= MAX_BYTES else data[:PEEK]) is not None

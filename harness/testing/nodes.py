@@ -11,13 +11,13 @@ import pytest
 
 from harness.model.scenario import Cell, Scenario, Step
 from harness.model.verdict import Status
-from harness.report.cases import Case, cases
-from harness.report.failures import full_id
 from harness.source.render import printable
-from harness.testing.shown import Shown, diagnosed, of_case, transcript
 
 if TYPE_CHECKING:
+    from harness.model.result import Backend, ScenarioResult
+    from harness.report.cases import Case
     from harness.testing.session import Scenarios
+    from harness.testing.shown import Shown
 
 _ESCAPED = re.compile(r"%(?=[0-9A-F]{2})|[@\[\]]|:(?=:)|[^ -~]")
 TAKEN = frozenset({"skip", "skipif", "xfail", "parametrize", "usefixtures", "filterwarnings"})
@@ -59,14 +59,15 @@ class ScenarioFile(pytest.File):
             raise self.CollectError(self.problem)
         if self.scenarios is None:
             return
-        loaded = self.scenarios.load(self.path)
-        for scenario in loaded:
+        for scenario in self.scenarios.load(self.path):
             if self.scenarios.wants(scenario):
                 yield ScenarioNode.of(self, self.scenarios, scenario)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The diagnostics, as `netcheck lint` prints them."""
         if isinstance(excinfo.value, DiagnosticsError):
+            from harness.testing.shown import diagnosed
+
             return diagnosed(*excinfo.value.args)
         return super().repr_failure(excinfo)
 
@@ -78,6 +79,8 @@ class ScenarioNode(pytest.Collector):
     scenario: Scenario
     cases: dict[tuple[str, str], Case]
     advice: str
+    result: ScenarioResult
+    backend: Backend
 
     @classmethod
     def of(cls, parent: ScenarioFile, scenarios: Scenarios, scenario: Scenario) -> ScenarioNode:
@@ -99,6 +102,8 @@ class ScenarioNode(pytest.Collector):
 
     def setup(self) -> None:
         """Have it measured, and keep what there is to say of each cell."""
+        from harness.report.cases import cases
+
         found = self.scenarios.result_of(self.scenario.name)
         self.advice = found.advice
         self.cases = {(case.step, case.id): case for case in cases(found.result, found.backend)}
@@ -161,7 +166,7 @@ class CellItem(pytest.Item):
     @property
     def full_id(self) -> str:
         """`scenario::step::cell-id`, as `netcheck run -k` takes it."""
-        return full_id(self.scenario_node.scenario.name, self.step.name, self.cell_id)
+        return f"{self.scenario_node.scenario.name}::{self.step.name}::{self.cell_id}"
 
     @property
     def case(self) -> Case:
@@ -190,6 +195,8 @@ class CellItem(pytest.Item):
         """What a report shows of an error of this item; None for one that is not netcheck's."""
         if not isinstance(error, (WrongVerdictError, NotMeasuredError)):
             return None
+        from harness.testing.shown import of_case
+
         node = self.scenario_node
         return of_case(self.case, node.scenario, node.backend, node.scenarios.told_before(self), node.advice)
 
@@ -197,5 +204,7 @@ class CellItem(pytest.Item):
         """More about the probe."""
         if self.case.result is None:
             return []
+        from harness.testing.shown import transcript
+
         step = next(item for item in self.scenario_node.result.steps if item.name == self.step.name)
         return [("netcheck probe", transcript(step, self.case.result))]

@@ -6,27 +6,24 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.cli.select import has_tags
-from harness.clusters.lab.cluster import LabCluster
-from harness.engine.cluster import Cluster, ClusterError
-from harness.model.result import RunResult
 from harness.model.scenario import Scenario
 from harness.model.verdict import Status
-from harness.report.json import from_json, to_text
-from harness.scenario.loader import FileByFile
+from harness.scenario.loader import FileByFile, is_scenario_file
 from harness.source.diagnostics import Diagnostic, Severity
-from harness.source.render import render
-from harness.testing.api import Measured, Netcheck, UnprovenError, WritingError
 from harness.testing.flags import FLAGS, PREFIX
-from harness.testing.measurement import Found, Measurement
-from harness.testing.merge import merged
 from harness.testing.nodes import CellItem, DiagnosticsError
 from harness.testing.settings import Settings, SettingsError, read
 from harness.testing.workers import DIST, OUTPUT, SCATTERED, TOGETHER, ScatteredWarning
+
+if TYPE_CHECKING:
+    from harness.clusters.lab.cluster import LabCluster
+    from harness.model.result import RunResult
+    from harness.testing.measurement import Found, Measurement
 
 
 def words(config: pytest.Config) -> list[str]:
@@ -57,20 +54,29 @@ class Scenarios:
         self.settings: Settings = read(words(config), config.invocation_params.dir)
         self.worker = hasattr(config, "workerinput")
         self.fail_fast = config.getoption("maxfail", 0) == 1
-        self._own_lab: LabCluster | None = None
+        self.own_lab: LabCluster | None = None
         self.documents: list[dict[str, Any]] = []
-        self.measurement = Measurement(
-            self.settings,
-            config.rootpath,
-            ahead=not self.worker,
-            fail_fast=self.fail_fast,
-            say=self._say,
-        )
+        self._measurement: Measurement | None = None
         self.problem: SettingsError | None = None
         self.warnings: list[Diagnostic] = []
         self._reading = FileByFile()
         self._files: dict[Path, tuple[Scenario, ...]] = {}
         self._told: dict[tuple[str, str, str], str] = {}
+
+    @property
+    def measurement(self) -> Measurement:
+        """What measures; made when it is first asked for, since collecting needs none."""
+        if self._measurement is None:
+            from harness.testing.measurement import Measurement
+
+            self._measurement = Measurement(
+                self.settings,
+                self.config.rootpath,
+                ahead=not self.worker,
+                fail_fast=self.fail_fast,
+                say=self._say,
+            )
+        return self._measurement
 
     # -- collection ------------------------------------------------------------------------------------
 
@@ -82,8 +88,10 @@ class Scenarios:
         """
         real = path.resolve()
         if real not in self._files:
-            loaded = self._reading.read(_seen_from(self.config.invocation_params.dir, path))
+            loaded = self._reading.read(seen_from(self.config.invocation_params.dir, path))
             if any(item.severity is Severity.ERROR for item in loaded.problems):
+                if not is_scenario_file(path):
+                    return ()
                 raise DiagnosticsError(loaded.problems, loaded.sources)
             self.warnings += loaded.problems
             self._files[real] = loaded.scenarios
@@ -112,11 +120,12 @@ class Scenarios:
     def _check_sharing(self, item: CellItem) -> None:
         workerinput = self.config.workerinput  # type: ignore[attr-defined]
         if not self.settings.place.cluster.startswith("lab"):
-            raise SettingsError(self._unshared())
+            raise SettingsError(self.unshared())
         if workerinput.get(DIST) not in TOGETHER and workerinput["workerid"] in ("gw0", "main"):
             item.warn(ScatteredWarning(SCATTERED))
 
-    def _unshared(self) -> str:
+    def unshared(self) -> str:
+        """Why workers cannot have this cluster together."""
         return (
             f"workers of pytest-xdist cannot share {self.settings.place.cluster}: policies of one scenario "
             "would meet another's packets; leave -n out, netcheck measures several scenarios at a time "
@@ -142,33 +151,6 @@ class Scenarios:
         first = self._told.setdefault(key, case.name)
         return "" if first == case.name else first
 
-    # -- tests written in Python -----------------------------------------------------------------------
-
-    def fixture(self, folder: Path) -> Netcheck:
-        """What a test gets whose file stands in `folder`."""
-        return Netcheck(folder, self._lab, self._measured)
-
-    def _lab(self) -> Cluster:
-        """The session's cluster when it is a lab, else one of its own."""
-        if self.settings.place.cluster.startswith("lab"):
-            return self.measurement.cluster()
-        if self._own_lab is None:
-            self._own_lab = LabCluster()
-        return self._own_lab
-
-    def _measured(self, path: Path) -> Measured:
-        if self.worker and not self.settings.place.cluster.startswith("lab"):
-            raise UnprovenError(self._unshared())
-        shown = _seen_from(self.config.invocation_params.dir, path)
-        loaded = FileByFile().read(shown)
-        errors = [item for item in loaded.problems if item.severity is Severity.ERROR]
-        if errors:
-            raise WritingError(render(errors, loaded.sources).rstrip())
-        try:
-            return Measured(*self.measurement.measure(loaded.scenarios))
-        except ClusterError as trouble:
-            raise UnprovenError("; ".join(filter(None, (str(trouble), trouble.advice)))) from trouble
-
     # -- the end ---------------------------------------------------------------------------------------
 
     def finish(self, session: pytest.Session) -> RunResult | None:
@@ -178,11 +160,14 @@ class Scenarios:
         """
         # Like `netcheck run -x`: what has begun when the first one fails comes to its end.
         first_failure = self.fail_fast and bool(session.shouldfail)
+        from harness.report.json import from_json, to_text
+        from harness.testing.merge import merged
+
         found = self.measurement.finish(
             stop=not first_failure, interrupted=session.exitstatus == pytest.ExitCode.INTERRUPTED
         )
-        if self._own_lab is not None:
-            self._own_lab.close()
+        if self.own_lab is not None:
+            self.own_lab.close()
         if self.worker:
             if found is not None:
                 self.config.workeroutput[OUTPUT] = to_text(found)  # type: ignore[attr-defined]
@@ -201,7 +186,7 @@ class Scenarios:
             reporter.write_line(line)
 
 
-def _seen_from(folder: Path, path: Path) -> Path:
+def seen_from(folder: Path, path: Path) -> Path:
     """The path as a person in `folder` would write it."""
     relative = Path(os.path.relpath(path, folder))
     return path if relative.parts[:1] == ("..",) else relative

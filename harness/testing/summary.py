@@ -1,4 +1,4 @@
-"""What a session says of its scenarios besides pytest's own lines: the cluster first, the matrices last."""
+"""What a session says at its end besides pytest's own lines: matrices, what was left behind, reports."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from harness import __version__
 from harness.cli import measuring
 from harness.cli.kept import tell_kept
-from harness.cli.kinds import is_kind
-from harness.cli.reading import tally
-from harness.model.result import Backend, RunResult
+from harness.model.result import RunResult
 from harness.model.verdict import Status
 from harness.report.terminal import Style, names_width, render_scenario, render_summary
 from harness.report.text import Line
@@ -23,36 +20,6 @@ from harness.testing.settings import SettingsError
 from harness.testing.shown import write
 
 _WRONG = (Status.FAILED, Status.ERROR)
-
-
-def about(scenarios: Scenarios, *, offline: bool) -> str:
-    """One line: netcheck, the cluster, what it is, versions.
-
-    Args:
-        scenarios: The session's.
-        offline: Nothing may be opened, nothing is asked.
-    """
-    spec = printable(scenarios.settings.place.cluster)
-    head = f"netcheck: {__version__}, cluster {spec}"
-    # A kind cluster is made with the first scenario: nobody waits for it before tests have begun.
-    shared = scenarios.config.getoption("dist", "no") != "no" and not spec.startswith("lab")
-    if offline or shared or is_kind(spec):
-        return head
-    backend = scenarios.measurement.backend()
-    return f"{head} ({_known(backend)})" if backend is not None else f"{head} (cannot be used)"
-
-
-def _known(backend: Backend) -> str:
-    names = [name for name in backend.names if name != backend.spec]
-    versions = [f"{name} {version}" for name, version in backend.versions.items()]
-    assumed = [f"assumed {feature}" for feature in sorted(backend.assumed)]
-    return printable(", ".join((*names, *versions, *assumed)))
-
-
-def warned(scenarios: Scenarios) -> str:
-    """What linting would say, by number; empty when it would say nothing."""
-    found = scenarios.warnings
-    return f"netcheck: {tally(found)}: `netcheck lint` shows them" if found else ""
 
 
 def summarize(reporter: pytest.TerminalReporter, scenarios: Scenarios, result: RunResult) -> None:
