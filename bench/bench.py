@@ -82,7 +82,7 @@ def measure(pods: int, folder: Path) -> dict[str, Any]:
     gc.collect()
     cluster = LabCluster()
     began = time.perf_counter()
-    world = cluster.open(scenario, "bench")
+    world = cluster.open(scenario, "bench", print)
     build = time.perf_counter() - began
     began = time.perf_counter()
     control = world.sweep(probes, CONNECT_TIMEOUT)

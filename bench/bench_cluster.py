@@ -88,7 +88,7 @@ def whole(scenario: Scenario, cluster: Cluster) -> dict[str, float]:
 
 def compare(scenario: Scenario, cluster: Cluster, context: str, sample: int) -> dict[str, float]:
     """Seconds of one sweep, of one cell's evidence, and of probes by `kubectl exec`, one after another."""
-    world = cluster.open(scenario, "bench")
+    world = cluster.open(scenario, "bench", print)
     try:
         (step,) = scenario.steps
         probes = [cell.probe for cell in step.cells]

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from harness.dialects.renaming import RenameError, rename_policy
-from harness.engine.cluster import Claims, Cluster, ClusterError, FlowRecord, Flows, InForce, World
+from harness.engine.cluster import Claims, Cluster, ClusterError, FlowRecord, Flows, InForce, Waits, World
 from harness.model.outcome import Observation, Outcome
 from harness.model.policy import Policy, PolicyRef
 from harness.model.probe import Probe
@@ -60,7 +60,7 @@ class RenamedCluster:
         except RenameError:
             return self._inner.claims(scenario)  # `open` will say what is wrong
 
-    def open(self, scenario: Scenario, run: str) -> RenamedWorld:
+    def open(self, scenario: Scenario, run: str, waits: Waits) -> RenamedWorld:
         """Build the world under its other names."""
         renaming = self._renaming(scenario, run)
         for name in too_long(renaming):
@@ -73,7 +73,7 @@ class RenamedCluster:
             renamed = rename(scenario, renaming)
         except RenameError as error:
             raise ClusterError(str(error)) from error
-        return RenamedWorld(self._inner.open(renamed, run), renaming, scenario.topology)
+        return RenamedWorld(self._inner.open(renamed, run, waits), renaming, scenario.topology)
 
     def _renaming(self, scenario: Scenario, run: str) -> Renaming:
         prefix = self._prefix

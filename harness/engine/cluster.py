@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -168,6 +168,10 @@ class Claims:
         return not (self.alone or other.alone or self.names & other.names)
 
 
+Waits = Callable[[str], None]
+"""Takes what a world waits for before it is built, such as `run 1a2b, which has the cluster alone`."""
+
+
 class Cluster(Protocol):
     """Somewhere to build worlds.
 
@@ -190,8 +194,13 @@ class Cluster(Protocol):
         """What the scenario must have for itself; the engine opens no two worlds whose claims collide."""
         ...
 
-    def open(self, scenario: Scenario, run: str) -> World:
+    def open(self, scenario: Scenario, run: str, waits: Waits) -> World:
         """Build the scenario's first topology, without policies; every listener answers.
+
+        Args:
+            scenario: What to build.
+            run: Id of the run.
+            waits: Is told when somebody else must be waited for, and for whom.
 
         Raises:
             UnsupportedError: The cluster lacks something that only a look at it could tell.

@@ -35,6 +35,18 @@ class PhaseStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """A scenario waits for somebody else before it is built; said once for each of them.
+
+    Attributes:
+        reason: For whom, such as `run 1a2b, which has the cluster alone`.
+    """
+
+    scenario: Scenario
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class CellJudged:
     """One cell has its status."""
 
@@ -76,6 +88,7 @@ Event = (
     RunStarted
     | ScenarioStarted
     | PhaseStarted
+    | Waiting
     | CellJudged
     | StepFinished
     | ScenarioFinished

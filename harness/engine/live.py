@@ -36,7 +36,7 @@ class LiveWorld(ScenarioRun):
     def __init__(self, scenario: Scenario, cluster: Cluster, run: str) -> None:
         super().__init__(scenario, cluster, lambda event: None, threading.Event(), run)
         self._check(scenario)
-        self._world: World = cluster.open(scenario, run)
+        self._world: World = cluster.open(scenario, run, lambda text: None)
         self._topology: Topology = scenario.topology
         self._standing: tuple[Policy, ...] = ()
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from harness.engine import plan
 from harness.engine.cluster import Cluster, ClusterError, UnsupportedError, World
-from harness.engine.events import CellJudged, Event, PhaseStarted, StepFinished
+from harness.engine.events import CellJudged, Event, PhaseStarted, StepFinished, Waiting
 from harness.engine.flows import Moments, judge_transition
 from harness.engine.judge import DENIED, Judgement, blocked, control_error, judge, judge_control
 from harness.engine.open_points import named
@@ -96,7 +96,7 @@ class ScenarioRun:
     def _in_world(self) -> None:
         self._phase("build")
         with _timed(self._phases, "build"):
-            world = self._cluster.open(self._scenario, self._run)
+            world = self._cluster.open(self._scenario, self._run, self._waits)
         try:
             self._build_seconds = world.build_seconds
             with _timed(self._phases, "control"):
@@ -119,6 +119,9 @@ class ScenarioRun:
         if check and self._stop.is_set():
             raise InterruptedRunError
         self._emit(PhaseStarted(self._scenario, phase, step, cells))
+
+    def _waits(self, reason: str) -> None:
+        self._emit(Waiting(self._scenario, reason))
 
     # -- control ---------------------------------------------------------------------------------------
 

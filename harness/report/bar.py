@@ -18,6 +18,7 @@ from harness.engine.events import (
     ScenarioFinished,
     ScenarioStarted,
     StepFinished,
+    Waiting,
 )
 from harness.report.printer import columns_of, console, encodable, speaks_unicode
 from harness.report.text import shorten, width
@@ -72,6 +73,9 @@ class Pace:
                 self._running[scenario.name] = _BRIEFLY.get(event.phase, event.phase)
                 if event.phase in ("control", "sweep"):
                     self._sending[scenario.name] = event.cells
+            case Waiting(scenario, reason):
+                # For whom; why stands in logs.
+                self._running[scenario.name] = f"waits for {printable(reason.partition(',')[0])}"
             case CellJudged(scenario):
                 self._by_scenario[scenario.name] = self._by_scenario.get(scenario.name, 0) + 1
                 self.judged += 1

@@ -12,6 +12,7 @@ from harness.engine.events import (
     PhaseStarted,
     RunStarted,
     ScenarioFinished,
+    Waiting,
 )
 from harness.report.bar import STOPPING, BarProgress
 from harness.report.printer import encodable
@@ -102,6 +103,8 @@ class LineProgress:
                     self._held.setdefault(event.scenario.name, []).append(_phase(event))
                 elif self._phases:
                     self._write(f"{event.scenario.name}: {_phase(event)}")
+            case Waiting(scenario, reason):
+                self._write(f"{scenario.name}: waits for {reason}")
             case ScenarioFinished(result):
                 self._done += 1
                 name = result.scenario.name

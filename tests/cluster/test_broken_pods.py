@@ -17,6 +17,7 @@ from harness.clusters.kube.images import START_SECONDS
 from harness.clusters.kube.manifests import PodOptions
 from harness.clusters.kube.world import KubeWorld
 from harness.cni.detect import detect
+from harness.engine.cluster import Waits
 from harness.engine.events import Event, PhaseStarted
 from harness.engine.run import run
 from harness.model.result import CellResult, RunResult
@@ -75,8 +76,8 @@ def _measure(
     worlds: list[KubeWorld] = []
 
     class Watched(KubeCluster):
-        def open(self, scenario: Scenario, run: str) -> KubeWorld:
-            worlds.append(super().open(scenario, run))
+        def open(self, scenario: Scenario, run: str, waits: Waits) -> KubeWorld:
+            worlds.append(super().open(scenario, run, waits))
             return worlds[-1]
 
     def emit(event: Event) -> None:

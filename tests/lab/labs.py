@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.clusters.lab.cluster import LabCluster
 from harness.clusters.lab.world import LabWorld
+from harness.engine.cluster import Waits
 from harness.engine.events import Event, PhaseStarted
 from harness.engine.run import run
 from harness.model.probe import Probe, Source, SourceKind, Target, TargetKind
@@ -56,8 +57,8 @@ def measure(
     worlds: list[LabWorld] = []
 
     class Watched(LabCluster):
-        def open(self, scenario: Scenario, run: str) -> LabWorld:
-            worlds.append(super().open(scenario, run))
+        def open(self, scenario: Scenario, run: str, waits: Waits) -> LabWorld:
+            worlds.append(super().open(scenario, run, waits))
             return worlds[-1]
 
     def emit(event: Event) -> None:

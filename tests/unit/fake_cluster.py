@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from harness.engine.cluster import Claims, ClusterError, Flows, InForce
+from harness.engine.cluster import Claims, ClusterError, Flows, InForce, Waits
 from harness.model.outcome import Observation, Outcome, OutcomeKind
 from harness.model.policy import Policy, PolicyRef
 from harness.model.probe import DnsQuery, Probe
@@ -104,7 +104,7 @@ class FakeCluster:
     def claims(self, scenario: Scenario) -> Claims:
         return Claims()
 
-    def open(self, scenario: Scenario, run: str) -> FakeWorld:
+    def open(self, scenario: Scenario, run: str, waits: Waits) -> FakeWorld:
         self._on_open(scenario)
         world = FakeWorld(self._answers, self._controls)
         with self._lock:

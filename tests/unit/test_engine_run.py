@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.engine.cluster import Claims, ClusterError, FlowRecord
+from harness.engine.cluster import Claims, ClusterError, FlowRecord, Waits
 from harness.engine.events import (
     CellJudged,
     Event,
@@ -725,10 +725,10 @@ def test_results_come_in_the_order_of_the_scenarios() -> None:
                 first_done.set()
 
     class Slow(ScriptedCluster):
-        def open(self, scenario: Scenario, run: str):  # type: ignore[no-untyped-def]
+        def open(self, scenario: Scenario, run: str, waits: Waits):  # type: ignore[no-untyped-def]
             if scenario.name == "s0":
                 assert first_done.wait(10)
-            return super().open(scenario, run)
+            return super().open(scenario, run, waits)
 
     result = run(named(names), Slow(), emit, jobs=3)
     assert [item.scenario.name for item in result.scenarios] == names
@@ -779,7 +779,7 @@ class Claiming(ScriptedCluster):
     def claims(self, scenario: Scenario) -> Claims:
         return self.table[scenario.name]
 
-    def open(self, scenario: Scenario, run: str):  # type: ignore[no-untyped-def]
+    def open(self, scenario: Scenario, run: str, waits: Waits):  # type: ignore[no-untyped-def]
         with self.guard:
             self.order.append(scenario.name)
             self.running.add(scenario.name)
@@ -787,7 +787,7 @@ class Claiming(ScriptedCluster):
             self.guard.notify_all()
             if scenario.name in self.meet:
                 assert self.guard.wait_for(lambda: any(self.meet <= met for met in self.together), 10)
-        world = super().open(scenario, run)
+        world = super().open(scenario, run, waits)
         inner = world.close
 
         def close() -> None:

@@ -163,7 +163,7 @@ def test_dns_that_is_only_assumed_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text(DNS_CELL)
     with pytest.raises(ClusterError, match="kube-system has no service") as trouble:
-        cluster(services={}).open(load([file]).scenarios[0], "r1")
+        cluster(services={}).open(load([file]).scenarios[0], "r1", print)
     assert "assumed" in trouble.value.advice
 
 
@@ -185,7 +185,7 @@ def test_a_second_world_is_not_made_beside_one_that_is_kept(tmp_path: Path) -> N
     made = cluster(keep=True)
     made._worlds.append(cast("KubeWorld", object()))
     with pytest.raises(ClusterError, match="keeps the world of one scenario") as trouble:
-        made.open(scenario, "r1")
+        made.open(scenario, "r1", print)
     assert "leave --keep out" in trouble.value.advice
 
 

@@ -48,7 +48,7 @@ def entering(run: Tenancy, name: str, *, alone: bool) -> Callable[[], Any]:
 
     def work() -> None:
         try:
-            done.append(run.enter(name, alone=alone))
+            done.append(run.enter(name, print, alone=alone))
         except ClusterError as trouble:
             done.append(trouble)
 
@@ -64,7 +64,11 @@ def entering(run: Tenancy, name: str, *, alone: bool) -> Callable[[], Any]:
 
 def test_worlds_of_several_runs_stand_beside_each_other(run: Callable[..., Tenancy]) -> None:
     one, two = run(), run()
-    stays = [one.enter("r1", alone=False), two.enter("r2", alone=False), one.enter("r1", alone=False)]
+    stays = [
+        one.enter("r1", print, alone=False),
+        two.enter("r2", print, alone=False),
+        one.enter("r1", print, alone=False),
+    ]
     assert [(stay.alone, stay.doubtful) for stay in stays] == [(False, False)] * 3
 
 
@@ -72,7 +76,7 @@ def test_who_wants_the_cluster_alone_waits_for_open_worlds_and_keeps_new_ones_ou
     server: ObjectServer, run: Callable[..., Tenancy]
 ) -> None:
     one, two, three = run(), run(), run()
-    open_ = [one.enter("r1", alone=False), one.enter("r1", alone=False)]
+    open_ = [one.enter("r1", print, alone=False), one.enter("r1", print, alone=False)]
     alone = entering(two, "r2", alone=True)
     assert alone(0.2) is None
     late = [entering(three, "r3", alone=False), entering(one, "r1", alone=False)]
@@ -90,16 +94,35 @@ def test_who_wants_the_cluster_alone_waits_for_open_worlds_and_keeps_new_ones_ou
 
 def test_two_that_want_it_alone_have_it_one_after_the_other(run: Callable[..., Tenancy]) -> None:
     one, two = run(), run()
-    first = one.enter("r1", alone=True)
+    first = one.enter("r1", print, alone=True)
     second = entering(two, "r2", alone=True)
     assert second(0.2) is None
     first.end()
     assert second().alone
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        (True, False, "run r1, which has it alone: its policies reach all of it"),
+        (False, True, "run r1"),
+    ],
+    ids=["beside", "alone"],
+)
+def test_who_is_waited_for_is_told_once(
+    run: Callable[..., Tenancy], first: bool, second: bool, words: str
+) -> None:
+    told: list[str] = []
+    run().enter("r1", told.append, alone=first)
+    assert not told
+    with pytest.raises(ClusterError, match="was not free"):
+        run(patience=0.2).enter("r2", told.append, alone=second)
+    assert told == [words]
+
+
 def test_whoever_had_it_lets_those_who_waited_in_before_taking_it_again(run: Callable[..., Tenancy]) -> None:
     many, few = run(), run()
-    stay = many.enter("r1", alone=True)
+    stay = many.enter("r1", print, alone=True)
     waiting = entering(few, "r2", alone=False)
     time.sleep(0.1)
     stay.end()
@@ -137,7 +160,7 @@ def test_a_holder_that_is_gone_blocks_nobody(
     server: ObjectServer, run: Callable[..., Tenancy], alone: bool, lease: bool
 ) -> None:
     hold(server, _dead(), lease=lease)
-    assert run().enter("r1", alone=alone).doubtful
+    assert run().enter("r1", print, alone=alone).doubtful
 
 
 def test_policies_of_a_holder_that_is_gone_are_said(
@@ -148,7 +171,7 @@ def test_policies_of_a_holder_that_is_gone_are_said(
     with pytest.raises(
         ClusterError, match=r"run r0 is over and has left .* GlobalNetworkPolicy of r0"
     ) as trouble:
-        run().enter("r1", alone=False)
+        run().enter("r1", print, alone=False)
     assert trouble.value.advice == "netcheck cleanup --run r0"
     assert HELD in server.objects
 
@@ -158,13 +181,13 @@ def test_a_holder_on_another_machine_is_over_when_it_renews_its_lease_no_more(
 ) -> None:
     hold(server, ELSEWHERE, minutes=1)
     with pytest.raises(ClusterError, match="run r0 is there, which has it alone"):
-        run(patience=0.1).enter("r1", alone=False)
+        run(patience=0.1).enter("r1", print, alone=False)
     server.clock += datetime.timedelta(seconds=presence.DURATION)
     with pytest.raises(ClusterError, match="run r0 is there"):
         # After an API server was away all leases are old: it must be seen to stay so.
-        run(patience=0.1).enter("r2", alone=False)
+        run(patience=0.1).enter("r2", print, alone=False)
     monkeypatch.setattr(presence, "WATCHED", 0.2)
-    assert run().enter("r3", alone=False)
+    assert run().enter("r3", print, alone=False)
 
 
 def test_the_user_need_not_wait(server: ObjectServer, run: Callable[..., Tenancy]) -> None:
@@ -181,9 +204,9 @@ def test_who_gives_up_waiting_for_open_worlds_keeps_nobody_out(
     server: ObjectServer, run: Callable[..., Tenancy]
 ) -> None:
     one, two = run(), run(patience=0.1)
-    one.enter("r1", alone=False)
+    one.enter("r1", print, alone=False)
     with pytest.raises(ClusterError, match="not free within 0 s: run r1 is there"):
-        two.enter("r2", alone=True)
+        two.enter("r2", print, alone=True)
     assert HELD not in server.objects
 
 
@@ -191,16 +214,16 @@ def test_policies_that_could_not_be_removed_keep_everybody_out(
     server: ObjectServer, run: Callable[..., Tenancy]
 ) -> None:
     one = run()
-    one.enter("r1", alone=True).end(standing="the API server was away")
+    one.enter("r1", print, alone=True).end(standing="the API server was away")
     with pytest.raises(ClusterError, match="reach the whole cluster: the API server was away"):
-        one.enter("r1", alone=False)
+        one.enter("r1", print, alone=False)
     assert HELD in server.objects
 
 
 def test_doubt_is_handed_on_to_the_next_world(run: Callable[..., Tenancy]) -> None:
     one = run()
-    one.enter("r1", alone=True).end(doubt=True)
-    assert [one.enter("r1", alone=False).doubtful for _ in range(2)] == [True, False]
+    one.enter("r1", print, alone=True).end(doubt=True)
+    assert [one.enter("r1", print, alone=False).doubtful for _ in range(2)] == [True, False]
 
 
 def test_a_run_that_others_may_take_for_dead_measures_nothing(
@@ -208,7 +231,7 @@ def test_a_run_that_others_may_take_for_dead_measures_nothing(
 ) -> None:
     monkeypatch.setattr(presence, "RENEW_SECONDS", 0.01)
     made = run()
-    stay = made.enter("r1", alone=True)
+    stay = made.enter("r1", print, alone=True)
     stay.check()
     del server.objects[f"{LEASES}/netcheck-r1"]
     removed = "somebody has removed the run's lease"
@@ -216,7 +239,7 @@ def test_a_run_that_others_may_take_for_dead_measures_nothing(
     while removed not in (seen := _trouble(stay)):
         assert time.monotonic() < deadline, seen
         time.sleep(0.01)
-    other = run().enter("r2", alone=False)
+    other = run().enter("r2", print, alone=False)
     monkeypatch.setattr(presence, "FENCE", -1.0)
     with pytest.raises(ClusterError, match="could not renew its lease"):
         other.check()
@@ -250,7 +273,7 @@ def test_many_runs_never_meet_one_that_is_alone(
         chance = random.Random(number)
         made = Tenancy(server, 60)
         for _ in range(15):
-            stay = made.enter(f"r{number}", alone=chance.random() < 0.4)
+            stay = made.enter(f"r{number}", print, alone=chance.random() < 0.4)
             with lock:
                 inside.append(stay.alone)
                 met.append(list(inside))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from harness.clusters.renamed import RenamedCluster, auto_prefix
 from harness.dialects.renaming import RenameError, rename_policy
-from harness.engine.cluster import Claims, ClusterError
+from harness.engine.cluster import Claims, ClusterError, Waits
 from harness.engine.run import run
 from harness.model.outcome import Observation, Outcome, OutcomeKind
 from harness.model.policy import Policy, PolicyRef
@@ -484,9 +484,9 @@ def test_auto_gives_each_scenario_a_prefix_of_its_own() -> None:
     opened: list[str] = []
 
     class Watched(ScriptedCluster):
-        def open(self, scenario: Scenario, run: str) -> Any:
+        def open(self, scenario: Scenario, run: str, waits: Waits) -> Any:
             opened.extend(scenario.topology.namespaces)
-            return super().open(scenario, run)
+            return super().open(scenario, run, waits)
 
     wanted = [scenario(step(cell("n/a -> n/b:80")), name=name) for name in ("one", "two")]
     result = run(wanted, RenamedCluster(Watched(), "auto"), lambda event: None)
@@ -516,13 +516,13 @@ def test_a_policy_without_valid_names_is_reported_when_its_world_opens() -> None
     bad = scenario(step(cell("n/a -> n/b:80"), topology=topology, policies=[lost]), topology=topology)
     assert cluster.claims(bad) == Claims()
     with pytest.raises(ClusterError, match="cannot be renamed"):
-        cluster.open(bad, "0" * 8)
+        cluster.open(bad, "0" * 8, print)
 
 
 def test_a_name_without_room_is_an_error_of_its_scenario() -> None:
     cluster = RenamedCluster(ScriptedCluster(), "x" * 63)
     with pytest.raises(ClusterError, match="a name has at most 63 characters"):
-        cluster.open(scenario(step(cell("n/a -> n/b:80"))), "0" * 8)
+        cluster.open(scenario(step(cell("n/a -> n/b:80"))), "0" * 8, print)
 
 
 def test_sources_that_are_no_pods_have_nothing_to_say_about_names() -> None:

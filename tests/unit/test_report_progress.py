@@ -18,6 +18,7 @@ from harness.engine.events import (
     RunStarted,
     ScenarioFinished,
     ScenarioStarted,
+    Waiting,
 )
 from harness.model.result import RunResult
 from harness.report.bar import BarProgress, Pace
@@ -135,6 +136,20 @@ def test_the_pace_of_a_run() -> None:
     assert told[7] == "0/3  10 s left  api-policy: probing"
     assert told[8] == "1/3  12 s left"
     assert told[-1] == "3/3"
+
+
+def test_who_is_waited_for_is_told() -> None:
+    plan = RESULT.scenarios[0].scenario
+    waiting = Waiting(plan, "run r7, which has it alone: its policies reach all of it")
+    pace = Pace(Clock())
+    for event in (RunStarted("r1", RESULT.backend, (plan,)), ScenarioStarted(plan), waiting):
+        pace(event)
+    assert pace.text(100) == "0/1  api-policy: waits for run r7"
+    out = io.StringIO()
+    LineProgress(out)(waiting)
+    assert out.getvalue() == (
+        "netcheck: api-policy: waits for run r7, which has it alone: its policies reach all of it\n"
+    )
 
 
 def test_speed_counts_what_has_come_back() -> None:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from harness.engine.cluster import Claims, FlowRecord, Flows, InForce, Sample
+from harness.engine.cluster import Claims, FlowRecord, Flows, InForce, Sample, Waits
 from harness.model.outcome import Observation, Outcome, OutcomeKind
 from harness.model.policy import Policy, PolicyRef
 from harness.model.probe import DnsQuery, HttpRequest, Probe, Source, SourceKind, Target, TargetKind
@@ -219,7 +219,7 @@ class ScriptedCluster:
     def interrupt(self) -> None:
         self.interrupted = True
 
-    def open(self, scenario: Scenario, run: str) -> ScriptedWorld:
+    def open(self, scenario: Scenario, run: str, waits: Waits) -> ScriptedWorld:
         with self._lock:
             self.log.append(("open", scenario.name))
             self._on("open")

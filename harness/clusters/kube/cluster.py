@@ -27,7 +27,7 @@ from harness.clusters.kube.outside import Nothing, Outside
 from harness.clusters.kube.pulling import read_secrets
 from harness.clusters.kube.tenancy import Stay, Tenancy
 from harness.clusters.kube.world import KubeWorld
-from harness.engine.cluster import Claims, ClusterError, UnsupportedError
+from harness.engine.cluster import Claims, ClusterError, UnsupportedError, Waits
 from harness.engine.plan import needs
 from harness.model.result import Backend
 from harness.model.scenario import Scenario
@@ -157,7 +157,7 @@ class KubeCluster:
         except ClusterError as trouble:
             self._unprepared = trouble
 
-    def open(self, scenario: Scenario, run: str) -> KubeWorld:
+    def open(self, scenario: Scenario, run: str, waits: Waits) -> KubeWorld:
         """Build the scenario's world.
 
         Raises:
@@ -177,7 +177,7 @@ class KubeCluster:
         for api_version, kind in sorted(kinds):
             self._served(api_version, kind)
         options = for_scenario(self._options, scenario, self._against_meshes)
-        stay = self._tenancy.enter(run, alone=self.claims(scenario).alone)
+        stay = self._tenancy.enter(run, waits, alone=self.claims(scenario).alone)
         try:
             world = self._world(scenario, run, options, kinds, stay)
         except BaseException:

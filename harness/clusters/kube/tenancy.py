@@ -13,7 +13,7 @@ import time
 from harness.clusters.kube.api import Api
 from harness.clusters.kube.leftovers import standing_wide
 from harness.clusters.kube.presence import NONE, OPEN, WAITING, Neighbour, Presence
-from harness.engine.cluster import ClusterError
+from harness.engine.cluster import ClusterError, Waits
 
 PATIENCE = 900.0
 """Seconds that other runs may keep a world waiting."""
@@ -57,6 +57,40 @@ class Stay:
         self._tenancy.ended(self, standing=standing, doubt=doubt)
 
 
+class _Patience:
+    """How long one world waits for others, and whom the user was told of.
+
+    Args:
+        seconds: At most.
+        waits: Is told of each run that is waited for.
+        stopped: The user has stopped waiting.
+    """
+
+    def __init__(self, seconds: float, waits: Waits, stopped: threading.Event) -> None:
+        self._seconds = seconds
+        self._waits = waits
+        self._stopped = stopped
+        self._end = time.monotonic() + seconds
+        self._told: set[str] = set()
+
+    def pause(self, other: Neighbour, why: str = "") -> None:
+        """Wait for a moment.
+
+        Raises:
+            ClusterError: It was long enough.
+        """
+        if time.monotonic() > self._end:
+            raise ClusterError(
+                f"the cluster was not free within {self._seconds:.0f} s: run {other.run} is there{why}",
+                "wait for it; if it was killed: netcheck cleanup",
+            )
+        if other.run not in self._told:
+            self._told.add(other.run)
+            self._waits(f"run {other.run}{why}")
+        if self._stopped.wait(POLL):
+            raise ClusterError("stopped while another run had the cluster")
+
+
 class Tenancy:
     """One run's place on a cluster that it shares; used from any thread.
 
@@ -87,11 +121,12 @@ class Tenancy:
                 self._presence = Presence(self._api, run)
             return self._presence
 
-    def enter(self, run: str, *, alone: bool) -> Stay:
+    def enter(self, run: str, waits: Waits, *, alone: bool) -> Stay:
         """Wait until a world may be opened.
 
         Args:
             run: Id of the run.
+            waits: Is told once for each run that is waited for.
             alone: Its policies may reach the whole cluster; no other world of this run is open then.
 
         Raises:
@@ -100,10 +135,10 @@ class Tenancy:
         presence = self.arrive(run)
         if self._standing:
             raise ClusterError(f"policies of an earlier scenario reach the whole cluster: {self._standing}")
-        deadline = time.monotonic() + self._patience
+        patience = _Patience(self._patience, waits, self.stopped)
         try:
             self._let_others_in(presence)
-            waited = (self._alone if alone else self._beside)(presence, deadline)
+            waited = (self._alone if alone else self._beside)(presence, patience)
         except BaseException:
             with self._lock:
                 if not self._open:
@@ -113,7 +148,7 @@ class Tenancy:
             doubtful, self._doubt = self._doubt or waited, False
         return Stay(self, alone=alone, doubtful=doubtful)
 
-    def _beside(self, presence: Presence, deadline: float) -> bool:
+    def _beside(self, presence: Presence, patience: _Patience) -> bool:
         """Open a world beside those of others; whether it had to wait."""
         waited = False
         while True:
@@ -129,30 +164,30 @@ class Tenancy:
             waited = True
             while holder is not None:
                 # Only a look meanwhile: who wants it alone must not find a world that is none.
-                self._wait(presence, holder, deadline)
+                self._wait(presence, holder, patience)
                 holder = presence.look().alone
 
-    def _alone(self, presence: Presence, deadline: float) -> bool:
+    def _alone(self, presence: Presence, patience: _Patience) -> bool:
         """Have the cluster alone; whether it had to wait."""
         waited = False
         while not presence.take():
             if not waited:
                 presence.say(WAITING)
             waited = True
-            self._wait(presence, presence.look().alone, deadline)
+            self._wait(presence, presence.look().alone, patience)
         try:
             if waited:
                 presence.say(NONE)
             while others := [item for item in presence.look().runs if item.alive and item.state == OPEN]:
                 waited = True
-                self._pause(others[0], deadline)
+                patience.pause(others[0])
         except BaseException:
             presence.drop()
             raise
         self._held = True
         return waited
 
-    def _wait(self, presence: Presence, holder: Neighbour | None, deadline: float) -> None:
+    def _wait(self, presence: Presence, holder: Neighbour | None, patience: _Patience) -> None:
         """Wait for a moment until a holder is gone; one that is over is taken away.
 
         Raises:
@@ -161,7 +196,7 @@ class Tenancy:
         if holder is None:
             return
         if holder.alive:
-            self._pause(holder, deadline, ", which has it alone: its policies reach all of it")
+            patience.pause(holder, ", which has it alone: its policies reach all of it")
             return
         left = standing_wide(self._api, holder.run)
         if left:
@@ -171,15 +206,6 @@ class Tenancy:
                 f"netcheck cleanup --run {holder.run}",
             )
         presence.drop(holder)
-
-    def _pause(self, other: Neighbour, deadline: float, why: str = "") -> None:
-        if time.monotonic() > deadline:
-            raise ClusterError(
-                f"the cluster was not free within {self._patience:.0f} s: run {other.run} is there{why}",
-                "wait for it; if it was killed: netcheck cleanup",
-            )
-        if self.stopped.wait(POLL):
-            raise ClusterError("stopped while another run had the cluster")
 
     def _let_others_in(self, presence: Presence) -> None:
         """Whoever has had the cluster alone takes it again only after those who waited for it."""

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from harness.clusters.lab import kept
 from harness.clusters.lab.link import Processes, nft_program
 from harness.clusters.lab.world import LabWorld
-from harness.engine.cluster import Claims, ClusterError
+from harness.engine.cluster import Claims, ClusterError, Waits
 from harness.model.result import Backend
 from harness.model.scenario import Scenario
 
@@ -71,7 +71,7 @@ class LabCluster:
         """Nothing: every world is a network of its own."""
         return Claims()
 
-    def open(self, scenario: Scenario, run: str) -> LabWorld:
+    def open(self, scenario: Scenario, run: str, waits: Waits) -> LabWorld:
         """Build the scenario's world."""
         with self._lock:
             processes, self._spare = self._spare, None
