@@ -10,6 +10,18 @@ NetworkPolicy is one stage per direction with default ``DENY`` and allow rules o
 Calico is a stage per tier (3.4); ClusterNetworkPolicy a stage with default ``PASS`` before and after (3.2);
 Cilium a stage whose deny rules come first (3.3). Stages of the same tier and direction are one, whichever
 dialects they come from: their blocks are read by `order`.
+
+Two demands that an ``ALLOW`` rule may make are not decided by the first rule that matches:
+
+- `application`: the rule is remembered, and the reading goes on. A later ``ALLOW`` rule of the same stage
+  that matches and has no `application` allows the connection as a whole. A later ``DENY`` or ``PASS``, or
+  the default, counts no more; the connection then ends the direction with allow, and the proxy judges each
+  of its requests by the union of the applications of all rules of the stage that match the connection. So
+  denials must stand before, as Cilium's do. Rules of different kinds for the same connection: HTTP rules
+  judge what begins as HTTP, server names what begins as TLS; DNS rules go with no other kind.
+- `authentication`: the strictest demand of all matching ``ALLOW`` rules of the stage counts, wherever they
+  stand, also beside a rule without any. ``ALWAYS_FAIL`` drops the connection; ``REQUIRED`` drops it unless
+  the peer is a pod, because only pods have an identity; ``DISABLED`` and None demand nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +31,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from harness.model.application import Application, Authentication
+from harness.model.names import NamePattern
 from harness.model.topology import Protocol
 from harness.source import Place
 
@@ -94,8 +108,10 @@ class Match:
     Attributes:
         subjects: Ids of the selected pods that this match is about (named ports differ from pod to pod).
         pods: Ids of peer pods; hostNetwork pods have no address of their own and never stand here.
-        blocks: Peer addresses; with `pods` and `nodes` the union of all.
+        blocks: Peer addresses; with `pods`, `nodes` and `names` the union of all.
         nodes: Letters of peer nodes.
+        names: Egress only: addresses that the subject itself was told for such a name, in an answer to a
+            question that `DnsRules` let pass; never those of the cluster's pods and nodes.
         ports: Destination ports; None = every protocol and port, ICMP included; empty = nothing matches.
     """
 
@@ -104,11 +120,12 @@ class Match:
     blocks: tuple[Block, ...] | None = None
     ports: tuple[Ports, ...] | None = None
     nodes: frozenset[str] | None = None
+    names: tuple[NamePattern, ...] | None = None
 
     @property
     def any_peer(self) -> bool:
         """Whether the match takes every peer: pods, nodes and addresses outside."""
-        return self.pods is None and self.blocks is None and self.nodes is None
+        return self.pods is None and self.blocks is None and self.nodes is None and self.names is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +149,17 @@ class Rule:
         open_point: Name of the point that the specification leaves open and on which this rule rests
             (a key of `OPEN_POINTS`); None for rules that the specification defines. A personality keeps,
             drops or marks such rules.
+        application: ``ALLOW`` only: what the proxy demands of each request; None = the rule allows the
+            connection as a whole.
+        authentication: ``ALLOW`` only.
     """
 
     action: Action
     matches: tuple[Match, ...]
     origin: Origin
     open_point: str | None = None
+    application: Application | None = None
+    authentication: Authentication | None = None
 
 
 @dataclass(frozen=True, slots=True)
