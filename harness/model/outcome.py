@@ -25,8 +25,10 @@ class Outcome:
     """What the prober saw of one probe.
 
     Attributes:
-        detail: HTTP code, DNS rcode name, TLS alert or the reason of an error; else empty.
-        by: Who refused or made it unreachable: `rst`, or `icmp TYPE/CODE from ADDRESS`; else empty.
+        detail: HTTP code, DNS rcode name, TLS alert or the reason of an error; else empty. An alert is named
+            as RFC 8446 does, with hyphens: `certificate-expired`.
+        by: Who refused or made it unreachable: `rst`, or `icmp TYPE/CODE from ADDRESS`; of an alert the side
+            that sent it, `client` or `server`; else empty.
         token: The answer carried the probe's own token, so the real server answered.
         served_by: Id of the pod or external that answered, as it says itself; empty when nobody did.
         lookup: For `host:` probes the DNS answer that came first, such as `NOERROR 203.0.113.10`.
@@ -65,6 +67,10 @@ class Observation:
         source_address: Address and port that the last attempt left from.
         destination: Address and port that it was sent to.
         unwitnessed: Nothing of netcheck's runs at the destination: no token, no receipts.
+        client_identity: SPIFFE ID of the certificate that the client had to show; empty when it had none.
+        server_identity: SPIFFE ID of the certificate that the server showed; empty when it showed none.
+        handshake: What the destination did with the ClientHello of this probe: `done`, or `refused: WHY`;
+            empty = it has not seen it, or there was none.
         split: How the pods behind a service differ in their answers; empty when they agree.
     """
 
@@ -79,3 +85,6 @@ class Observation:
     destination: str = ""
     split: str = ""
     unwitnessed: bool = False
+    handshake: str = ""
+    client_identity: str = ""
+    server_identity: str = ""

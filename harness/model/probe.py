@@ -66,15 +66,32 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """An HTTP/1.1 request; `path` begins with `/` and includes the query; `host` None = address:port."""
+    """An HTTP/1.1 request.
+
+    Attributes:
+        path: Begins with `/` and includes the query.
+        host: None = address:port.
+        after: Requests that the same connection carries before this one, in order; none of them has an
+            `after` of its own.
+    """
 
     method: str = "GET"
     path: str = "/"
     headers: tuple[tuple[str, str], ...] = ()
     host: str | None = None
     body: str | None = None
+    after: tuple[HttpRequest, ...] = ()
 
     def __str__(self) -> str:
+        text = self._alone()
+        if len(self.after) == 1:
+            text += f" after {self.after[0]}"
+        elif self.after:
+            before = "\n".join(map(str, self.after))
+            text += f" after {len(self.after)} requests #{hashlib.sha256(before.encode()).hexdigest()[:6]}"
+        return text
+
+    def _alone(self) -> str:
         text = f"{self.method} {self.path}"
         extra = [f"{key}: {value}" for key, value in self.headers]
         if self.host is not None:
@@ -101,7 +118,49 @@ class DnsQuery:
         return text + ("/TCP" if self.tcp else "") + ("/search" if self.search else "")
 
 
-Request = HttpRequest | DnsQuery
+OWN, EXPIRED, OTHER_TRUST_DOMAIN, NO_CERTIFICATE = "own", "expired", "other-trust-domain", "none"
+"""What a client of mutual TLS may show besides the certificate of a SPIFFE ID that is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class MutualTls:
+    """Both sides show certificates that name their SPIFFE IDs.
+
+    Attributes:
+        shows: What the client shows: `own` (the certificate of its pod), `expired` or `other-trust-domain`
+            (one like it that is too old, or that another trust domain has issued), `none`, or the SPIFFE ID
+            of another workload.
+        server: SPIFFE ID that the client wants of the server; None = what the pods behind the target have.
+    """
+
+    shows: str = OWN
+    server: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TlsRequest:
+    """A TLS handshake, then the token echo inside of it.
+
+    Attributes:
+        sni: Server name in the ClientHello; None = it carries none.
+        mutual: Certificates on both sides; None = the client shows none, and takes any of the server.
+    """
+
+    sni: str | None = None
+    mutual: MutualTls | None = None
+
+    def __str__(self) -> str:
+        text = "tls" if self.mutual is None else "mtls"
+        if self.sni is not None:
+            text += f":{self.sni}"
+        if self.mutual is not None and self.mutual.shows != OWN:
+            text += f" as {self.mutual.shows}"
+        if self.mutual is not None and self.mutual.server is not None:
+            text += f" of {self.mutual.server}"
+        return text
+
+
+Request = HttpRequest | DnsQuery | TlsRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +174,9 @@ class Probe:
 
     @property
     def id(self) -> str:
-        """`from->to:port/PROTO`, plus `METHOD path` for HTTP, `dns:NAME/TYPE` for DNS (design section 3)."""
+        """`from->to:port/PROTO`, plus the request; `from->dns:NAME/TYPE` for DNS (design section 3)."""
         if isinstance(self.request, DnsQuery):
             return f"{self.source}->{self.request}"
-        if isinstance(self.request, HttpRequest):
+        if self.request is not None:
             return f"{self.source}->{self.target} {self.request}"
         return f"{self.source}->{self.target}"

@@ -47,11 +47,18 @@ class Namespace:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A port that a pod or external listens on; `name` is the containerPort's name."""
+    """A port that a pod or external listens on.
+
+    Attributes:
+        name: The containerPort's name.
+        allow: SPIFFE IDs whose certificates the port takes; it then speaks nothing but mutual TLS. Empty =
+            it speaks to anybody, with TLS or without.
+    """
 
     port: int
     protocol: Protocol = Protocol.TCP
     name: str | None = None
+    allow: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,7 @@ class Pod:
     Attributes:
         node: Letter of the node that the author asked for; None = spread.
         host_network: The pod shares its node's network namespace and address.
+        identity: SPIFFE ID that its certificate names; None = it has none.
     """
 
     namespace: str
@@ -71,6 +79,7 @@ class Pod:
     service_account: str = "default"
     node: str | None = None
     host_network: bool = False
+    identity: str | None = None
 
     @property
     def id(self) -> str:

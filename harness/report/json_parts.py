@@ -8,12 +8,12 @@ from typing import Any
 from harness.model.outcome import Observation, Outcome, OutcomeKind
 from harness.model.policy import Policy, PolicyRef
 from harness.model.prediction import Answer, Finding, Predicted
-from harness.model.probe import DnsQuery, HttpRequest, Probe, Request, Source, SourceKind, Target, TargetKind
 from harness.model.result import Backend, CellResult, Excerpt
 from harness.model.rules import Origin
 from harness.model.scenario import Cell, Relabel, Settings, Step, Transition
-from harness.model.topology import Family, Protocol, Topology
+from harness.model.topology import Topology
 from harness.model.verdict import Expectation, Expected, Known, Status, Verdict
+from harness.report.json_probes import probe_in, probe_out
 from harness.source import Place
 
 Json = dict[str, Any]
@@ -73,71 +73,6 @@ def settings_out(settings: Settings) -> Json:
 def settings_in(data: In) -> Settings:
     """The inverse of `settings_out`."""
     return Settings(data["connect_timeout"], data["settle"], data["deadline"])
-
-
-def probe_out(probe: Probe) -> Json:
-    """Source, target, family and request."""
-    return {
-        "source": {"kind": str(probe.source.kind), "name": probe.source.name},
-        "target": {
-            "kind": str(probe.target.kind),
-            "name": probe.target.name,
-            "port": probe.target.port,
-            "protocol": str(probe.target.protocol),
-            "port_name": probe.target.port_name,
-        },
-        "family": str(probe.family),
-        "request": _request_out(probe.request),
-    }
-
-
-def probe_in(data: In) -> Probe:
-    """The inverse of `probe_out`."""
-    source, target = data["source"], data["target"]
-    return Probe(
-        Source(SourceKind(source["kind"]), source["name"]),
-        Target(
-            TargetKind(target["kind"]),
-            target["name"],
-            target["port"],
-            Protocol(target["protocol"]),
-            target["port_name"],
-        ),
-        Family(data["family"]),
-        _request_in(data["request"]),
-    )
-
-
-def _request_out(request: Request | None) -> Json | None:
-    if isinstance(request, HttpRequest):
-        return {
-            "kind": "http",
-            "method": request.method,
-            "path": request.path,
-            "headers": [list(header) for header in request.headers],
-            "host": request.host,
-            "body": request.body,
-        }
-    if isinstance(request, DnsQuery):
-        return {
-            "kind": "dns",
-            "name": request.name,
-            "type": request.type,
-            "tcp": request.tcp,
-            "search": request.search,
-        }
-    return None
-
-
-def _request_in(data: In | None) -> Request | None:
-    if data is None:
-        return None
-    if data["kind"] == "http":
-        headers = tuple((name, value) for name, value in data["headers"])
-        return HttpRequest(data["method"], data["path"], headers, data["host"], data["body"])
-    if data["kind"] == "dns":
-        return DnsQuery(data["name"], data["type"], data["tcp"], data["search"])
-    raise ValueError(f"unknown kind of request {data['kind']!r}")
 
 
 def expectation_out(expectation: Expectation) -> Json:
@@ -274,6 +209,9 @@ def _observation_out(seen: Observation) -> Json:
         "source_address": seen.source_address,
         "destination": seen.destination,
         "split": seen.split,
+        "handshake": seen.handshake,
+        "client_identity": seen.client_identity,
+        "server_identity": seen.server_identity,
     }
 
 
@@ -297,6 +235,9 @@ def _observation_in(data: In) -> Observation:
         data["source_address"],
         data["destination"],
         data["split"],
+        handshake=data.get("handshake", ""),
+        client_identity=data.get("client_identity", ""),
+        server_identity=data.get("server_identity", ""),
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from harness.model.probe import DnsQuery, HttpRequest, Probe, TargetKind
+from harness.model.probe import DnsQuery, HttpRequest, Probe, TargetKind, TlsRequest
 from harness.model.topology import Protocol
 from harness.report.symbols import NOT_PROBED, Mark, legend
 from harness.report.text import EMPTY, Line, line, pad, shorten, width
@@ -57,6 +57,9 @@ def field(probe: Probe, cell_id: str, mark: Mark, *, both_families: bool) -> Fie
         band, column = f"HTTP {target}".removesuffix("/TCP"), str(probe.request)
     elif isinstance(probe.request, DnsQuery):
         band, column = "DNS", str(probe.request).removeprefix("dns:")
+    elif isinstance(probe.request, TlsRequest):
+        head = "TLS" if probe.request.mutual is None else "mTLS"
+        band, column = f"{head} {target}".removesuffix("/TCP"), str(probe.request)
     else:
         icmp = target.protocol is Protocol.ICMP
         band = "ICMP" if icmp else f"{target.port}/{target.protocol}"

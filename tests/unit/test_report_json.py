@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 
 from harness.model.outcome import Observation, Outcome, OutcomeKind
 from harness.model.policy import Policy, PolicyRef
-from harness.model.probe import DnsQuery, HttpRequest, Probe, Source, SourceKind, Target, TargetKind
+from harness.model.probe import (
+    DnsQuery,
+    HttpRequest,
+    MutualTls,
+    Probe,
+    Source,
+    SourceKind,
+    Target,
+    TargetKind,
+    TlsRequest,
+)
 from harness.model.result import Backend, CellResult, Excerpt, RunResult, ScenarioResult, StepResult
 from harness.model.scenario import Cell, Relabel, Scenario, Settings, Step, Transition
 from harness.model.topology import Family, Protocol, Topology
@@ -29,16 +39,17 @@ pairs = st.dictionaries(text, text, max_size=2)
 number = st.integers(0, 70000)
 places = st.builds(Place, text, number, number, number, number)
 expected = st.sampled_from(Expected)
+http = (
+    text,
+    text,
+    st.lists(st.tuples(text, text), max_size=2).map(tuple),
+    st.none() | text,
+    st.none() | text,
+)
 requests = st.one_of(
     st.none(),
-    st.builds(
-        HttpRequest,
-        text,
-        text,
-        st.lists(st.tuples(text, text), max_size=2).map(tuple),
-        st.none() | text,
-        st.none() | text,
-    ),
+    st.builds(HttpRequest, *http, st.lists(st.builds(HttpRequest, *http), max_size=2).map(tuple)),
+    st.builds(TlsRequest, st.none() | text, st.none() | st.builds(MutualTls, text, st.none() | text)),
     st.builds(DnsQuery, text, text, st.booleans(), st.booleans()),
 )
 probes = st.builds(
@@ -63,6 +74,11 @@ observations = st.builds(
     number,
     seconds,
     texts,
+    text,
+    text,
+    text,
+    text,
+    st.just(False),
     text,
     text,
     text,
