@@ -39,6 +39,7 @@ class LiveWorld(ScenarioRun):
         self._world: World = cluster.open(scenario, run, lambda text: None)
         self._topology: Topology = scenario.topology
         self._standing: tuple[Policy, ...] = ()
+        self._lost = ""
 
     def __enter__(self) -> Self:
         return self
@@ -58,12 +59,21 @@ class LiveWorld(ScenarioRun):
 
         Raises:
             UnsupportedError: The cluster lacks something that the scenario needs.
-            ClusterError: The world is in trouble; nothing can be said.
+            ClusterError: The world is in trouble; nothing can be said, then and ever after: which policies
+                stand, and which pods there are, is not known any more.
         """
-        self._scenario = scenario
+        if self._lost:
+            raise ClusterError(f"the world was in trouble before: {self._lost}", "make another world")
         self._check(scenario)
-        last = steps[-1]
-        self._take_controls(last)
+        self._scenario = scenario
+        try:
+            return self._measured(steps)
+        except BaseException as trouble:
+            self._lost = str(trouble) or type(trouble).__name__
+            raise
+
+    def _measured(self, steps: Sequence[Step]) -> StepResult:
+        self._take_controls(steps[-1])
         for step in steps:
             result = self._step(self._world, step, self._topology)
             self._topology, self._standing = step.topology, step.policies
