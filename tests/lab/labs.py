@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import select
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -82,7 +84,7 @@ def world(wanted: Scenario) -> Iterator[LabWorld]:
     """A world of its own, without engine."""
     cluster = LabCluster()
     try:
-        built = cluster.open(wanted, "tests")
+        built = cluster.open(wanted, "tests", print)
         try:
             yield built
         finally:
@@ -114,6 +116,14 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+def staying(pids: set[int], seconds: float = 60.0) -> set[int]:
+    """The processes of `pids` that still live after a while."""
+    deadline = time.monotonic() + seconds
+    while any(alive(pid) for pid in pids) and time.monotonic() < deadline:
+        select.select([], [], [], 0.02)
+    return {pid for pid in pids if alive(pid)}
 
 
 def open_files() -> int:

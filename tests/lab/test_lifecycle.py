@@ -5,13 +5,11 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import select
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -22,7 +20,8 @@ from harness.clusters.lab.world import LabWorld
 from harness.model.probe import Probe, Source, SourceKind, Target, TargetKind
 from harness.model.topology import External, Family, Listener, Protocol, Topology
 from harness.scenario import load
-from tests.lab.labs import TWO_PODS, alive, children, measure, open_files, scenario, to_pod, world
+from tests.lab.apart import apart, careless, many_labs, one_lab
+from tests.lab.labs import TWO_PODS, alive, children, measure, scenario, staying, to_pod, world
 
 pytestmark = pytest.mark.lab
 
@@ -34,41 +33,24 @@ def _environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", **more}
 
 
-def _gone(pids: set[int], seconds: float = 10.0) -> set[int]:
-    """The processes of `pids` that still live after a while."""
-    deadline = time.monotonic() + seconds
-    while any(alive(pid) for pid in pids) and time.monotonic() < deadline:
-        select.select([], [], [], 0.02)
-    return {pid for pid in pids if alive(pid)}
-
-
 def test_many_labs_leave_nothing(tmp_path: Path) -> None:
-    wanted = scenario(TWO_PODS, tmp_path)
-    with world(wanted):
-        pass
-    files, below = open_files(), children(os.getpid())
-    mounts = Path("/proc/self/mountinfo").read_text()
-    for _ in range(40):
-        with world(wanted) as built:
-            pids = {built.pid, *children(built.pid)}
-        assert not _gone(pids)
-    # Nothing but a process, a descriptor or a mount holds a namespace. Others may run labs on this machine.
-    assert open_files() == files
-    assert Path("/proc/self/mountinfo").read_text() == mounts
-    assert children(os.getpid()) <= below
+    before, after, left = apart(many_labs, tmp_path)
+    assert left == []
+    assert after == before
 
 
 def test_nothing_of_the_machine_changes(tmp_path: Path) -> None:
-    def interfaces() -> set[str]:
-        return {name for _, name in socket.if_nameindex()}
+    before, during, after, works = apart(one_lab, tmp_path)
+    assert works
+    assert during == before
+    assert after == before
 
-    def forwarding() -> str:
-        return Path("/proc/sys/net/ipv4/ip_forward").read_text()
 
-    before = interfaces(), forwarding(), Path("/proc/self/mountinfo").read_text()
-    with world(scenario(TWO_PODS, tmp_path)) as built:
-        assert built.sweep([to_pod("shop/cli", "shop/web", 8080)], 0.5)[0].outcome.token
-        assert (interfaces(), forwarding(), Path("/proc/self/mountinfo").read_text()) == before
+def test_what_labs_could_leave_would_be_seen(tmp_path: Path) -> None:
+    before, after = apart(careless, tmp_path)
+    assert str(tmp_path / "left") in after["mounts"]
+    assert str(tmp_path / "left") not in before["mounts"]
+    assert set(after["interfaces"]) == {*before["interfaces"], "left", "left2"}
 
 
 def test_no_packet_leaves_the_lab(tmp_path: Path) -> None:
@@ -110,7 +92,7 @@ def test_a_master_that_is_killed_takes_its_lab_along(tmp_path: Path, number: int
         "import sys; from pathlib import Path; from harness.scenario import load\n"
         "from harness.clusters.lab.cluster import LabCluster\n"
         "(wanted,) = load([Path(sys.argv[1])]).scenarios\n"
-        "world = LabCluster().open(wanted, 'tests'); print(world.pid, flush=True); sys.stdin.read()"
+        "world = LabCluster().open(wanted, 'tests', print); print(world.pid, flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(
         [sys.executable, "-P", "-c", script, str(tmp_path / "case.yaml")],
@@ -127,7 +109,7 @@ def test_a_master_that_is_killed_takes_its_lab_along(tmp_path: Path, number: int
     process.wait()
     process.stdin.close()
     process.stdout.close()
-    assert not _gone(pids)
+    assert not staying(pids)
 
 
 PHASES = {
@@ -162,7 +144,7 @@ def test_an_interruption_cleans_up_and_writes_the_reports(tmp_path: Path, phase:
     output, errors = process.communicate(timeout=30)
     assert process.returncode == ExitCode.INTERRUPTED, (output, errors)
     assert "Traceback" not in errors
-    assert not _gone(pids)
+    assert not staying(pids)
     assert "two-pods-0" in (tmp_path / "junit.xml").read_text()
     written = json.loads((tmp_path / "run.json").read_text())
     assert written["interrupted"] is True
@@ -192,7 +174,7 @@ def test_two_interruptions_end_it_at_once(tmp_path: Path) -> None:
             break
     assert process.wait(timeout=10) == 130
     process.stderr.close()
-    assert not _gone(pids)
+    assert not staying(pids)
 
 
 def test_kept_labs_stand_until_cleanup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +202,7 @@ def test_kept_labs_stand_until_cleanup(tmp_path: Path, monkeypatch: pytest.Monke
         )
     assert cleaned.returncode == 0
     assert "two-pods" in cleaned.stdout
-    assert not _gone(pids)
+    assert not staying(pids)
     assert kept.standing() == []
 
 

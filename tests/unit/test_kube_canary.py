@@ -39,7 +39,8 @@ class Network:
         self.broken: dict[str, str] = {}
         self.refuse = False
         self.away = False
-        self.looked = threading.Semaphore(0)
+        self.on_look: Callable[[], None] = lambda: None
+        """What happens in the very moment in which somebody looks at the canaries."""
         self.pods: list[str] = []
         self.wide = ""
         """A policy of the user's on all pods: `deny`, `allow`, or `default-deny`, over which allows win."""
@@ -96,7 +97,7 @@ class Network:
         return 1
 
     def sweep(self, plan: dict[str, list[list[Any]]], *_: object) -> dict[int, list[Any]]:
-        self.looked.release()
+        self.on_look()
         found = {}
         for specs in plan.values():
             for index, source, _, target, port, _ in specs:
@@ -169,6 +170,19 @@ def beside(call: Callable[[], object]) -> tuple[threading.Thread, list[object]]:
     return thread, results
 
 
+def at_the_third_look(network: Network, change: Callable[[], None]) -> list[str]:
+    """Have something happen while somebody waits for the canaries; the hub's label at each look."""
+    labels: list[str] = []
+
+    def on_look() -> None:
+        labels.append(network.label)
+        if len(labels) == 3:
+            change()
+
+    network.on_look = on_look
+    return labels
+
+
 def test_every_turn_is_seen_and_numbered(network: Network) -> None:
     made = canary(network)
     turns = [made.turn() for _ in range(1)]
@@ -181,20 +195,21 @@ def test_every_turn_is_seen_and_numbered(network: Network) -> None:
     assert [turn.marks[0].present for turn in turns] == [False, True, False, True]
 
 
-def test_what_is_asked_for_during_a_turn_waits_for_the_next(network: Network) -> None:
+def test_what_is_asked_for_during_a_turn_waits_for_the_next(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = canary(network)
     made.flip(made.turn())
     network.at_once = False
     first = made.turn()
-    thread, late = beside(made.turn)
-    while network.looked.acquire(blocking=False):
-        pass
-    assert network.looked.acquire(timeout=5)  # the second waits until the first is seen
-    network.work()
-    thread.join(5)
-    (second,) = cast("list[Turn]", late)
+    looks = at_the_third_look(network, network.work)
+    # Waited for with patience, since it comes.
+    monkeypatch.setattr(module, "FLIP_SECONDS", 300.0)
+    second = made.turn()
+    assert len(looks) == 3
     assert second.number == first.number + 1
     assert made.flip(first).trouble == ""
+    monkeypatch.setattr(module, "FLIP_SECONDS", 0.1)
     assert "not seen" in made.flip(second).trouble
 
 
@@ -272,37 +287,35 @@ def test_labels_are_known_only_by_packets(network: Network) -> None:
 
 
 def test_labels_wait_for_a_turn_of_others(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The threads of a busy machine may be late.
-    monkeypatch.setattr(module, "FLIP_SECONDS", 60.0)
+    # How long a turn takes is not the matter: where it takes too long, labels need not wait for it.
+    monkeypatch.setattr(module, "FIRST_FLIP_SECONDS", 300.0)
+    monkeypatch.setattr(module, "FLIP_SECONDS", 300.0)
     made = canary(network)
     network.at_once = False
     first = made.turn()
     label = network.label
-    while network.looked.acquire(blocking=False):
-        pass
-    thread, late = beside(lambda: made.turn(labels=True))
-    assert network.looked.acquire(timeout=5)
-    assert network.label == label
-    network.at_once = True
-    network.work()
-    thread.join(60)
-    assert network.label != label, (late, thread.is_alive())
+
+    def work() -> None:
+        network.at_once = True
+        network.work()
+
+    labels = at_the_third_look(network, work)
+    second = made.turn(labels=True)
+    assert labels[:3] == [label] * 3
+    assert network.label != label
     assert made.flip(first).trouble == ""
-    assert made.flip(cast("Turn", late[0])).trouble == ""
+    assert made.flip(second).trouble == ""
 
 
-def test_a_busy_canary_is_looked_at_again(network: Network) -> None:
+def test_a_busy_canary_is_looked_at_again(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     made = canary(network)
     made.flip(made.turn())
+    monkeypatch.setattr(module, "FLIP_SECONDS", 300.0)
     turn = made.turn()
     network.busy = True
-    while network.looked.acquire(blocking=False):
-        pass
-    thread, late = beside(lambda: made.flip(turn))
-    assert network.looked.acquire(timeout=5)
-    network.busy = False
-    thread.join(5)
-    assert late[0] == module.Sight("canary policy seen on 2 nodes")
+    looks = at_the_third_look(network, lambda: setattr(network, "busy", False))
+    assert made.flip(turn) == module.Sight("canary policy seen on 2 nodes")
+    assert len(looks) == 3
 
 
 def test_canaries_that_cannot_be_asked_are_used_no_more(network: Network) -> None:
