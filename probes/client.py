@@ -9,12 +9,15 @@ import select
 import socket
 import time
 from collections import deque
-from typing import Any, Callable, Protocol
+from typing import TYPE_CHECKING, Any, Callable, Protocol
 
 from probes import wire
 from probes.flights import Flight
 from probes.kinds import make_flight
 from probes.source_ports import FIRST_PORT, PORTS, SourcePorts
+
+if TYPE_CHECKING:
+    from probes.tls import Keys
 
 LAUNCHES = 128
 """Probes started between two looks at the answers; small enough that answers never pile up."""
@@ -75,6 +78,9 @@ class Prober:
         window: How many probes may be in flight at once.
         first_port: First source port for datagram probes.
         ports: How many source ports from there on are this prober's own.
+
+    Attributes:
+        keys: Certificates for probes that speak TLS; None before the first is learnt.
     """
 
     def __init__(
@@ -84,6 +90,7 @@ class Prober:
         first_port: int = FIRST_PORT,
         ports: int = PORTS,
     ) -> None:
+        self.keys: Keys | None = None
         self._range = (first_port, ports, 0)
         self.epoll = select.epoll()
         self._enter = enter
@@ -157,6 +164,8 @@ class Prober:
         """An attempt ended; what is not an answer is confirmed by the attempts that are left."""
         seconds = time.monotonic() - flight.began
         local = flight.local()
+        # Whoever refused at the other end knows the probe by its token, or by its ClientHello.
+        note = flight.note or ([] if token or not flight.stage else [flight.token])
         self._drop(flight)
         if not token and kind != "http" and flight.attempt < flight.sink.attempts:
             self._queue.append(flight)
@@ -177,6 +186,7 @@ class Prober:
                 round(seconds, 6),
                 local,
                 f"{literal}:{flight.port}",
+                note,
             ],
         )
 
@@ -294,7 +304,7 @@ class Sweep:
                 made.append(make_flight(spec, self))
             except ValueError as trouble:
                 self.left -= 1
-                self.results.append([spec[0], "error", str(trouble), "", False, "", "", 0, 0.0, "", ""])
+                self.results.append([spec[0], "error", str(trouble), "", False, "", "", 0, 0.0, "", "", []])
         return made
 
     def done(self, flight: Flight, result: list[Any]) -> None:

@@ -34,6 +34,8 @@ class Desk:
         name = message["op"]
         if name == "hello":
             self._nonce = message["nonce"]
+        elif name == "keys":
+            self._learn(message)
         elif name == "sweep":
             sweep = Sweep(self._nonce, message["id"], message["timeout"], message["attempts"])
             self._sweeps[sweep.number] = sweep
@@ -49,6 +51,14 @@ class Desk:
             self._flows[message["id"]].stop(self._prober)
         else:
             self._send({"op": "failed", "why": f"unknown request {name!r}"})
+
+    def _learn(self, message: dict[str, Any]) -> None:
+        """Certificates of clients; they stay in this process."""
+        from probes.tls import Keys
+
+        if self._prober.keys is None:
+            self._prober.keys = Keys()
+        self._prober.keys.learn(message)
 
     def report(self) -> None:
         """Send what there is to tell; after every turn of the prober."""

@@ -44,6 +44,7 @@ class Flight:
         "index",
         "kind",
         "lookup",
+        "note",
         "options",
         "port",
         "sink",
@@ -66,6 +67,7 @@ class Flight:
         self.stage = 0
         self.buffer = b""
         self.lookup = ""
+        self.note: list[str] = []
         self.token = ""
         self.sock: socket.socket | None = None
 
@@ -78,6 +80,7 @@ class Flight:
         self.alive = True
         self.stage = 0
         self.buffer = b""
+        self.note = []
         self.token = self.sink.token(self.index, self.attempt)
         try:
             self.open(prober, now + self.sink.slot)
@@ -206,6 +209,8 @@ class StreamFlight(Flight):
 
     def complete(self, prober: Prober) -> bool:
         """Whether the answer is whole; then the flight has ended."""
+        if self.alerted(prober):
+            return True
         line, found, _ = self.buffer.partition(b"\n")
         if not found:
             return False
@@ -214,6 +219,13 @@ class StreamFlight(Flight):
             prober.finish(self, "connected", token=True, served_by=served_by)
         else:
             prober.finish(self, "error", "the answer is not from a netcheck listener")
+        return True
+
+    def alerted(self, prober: Prober) -> bool:
+        """Whether the answer is an alert: whoever sent it speaks TLS, and wants to hear nothing else."""
+        if not self.buffer.startswith(wire.ALERT) or len(self.buffer) < wire.ALERT_SIZE:
+            return False
+        prober.finish(self, "tls", wire.alert_name(self.buffer), "server")
         return True
 
     def closed(self, prober: Prober) -> None:
@@ -256,47 +268,6 @@ def read_echo(line: bytes, token: str) -> tuple[bool, str]:
     if len(parts) < 3 or parts[0] + b" " != wire.TOKEN_PREFIX or parts[1] != token.encode():
         return False, ""
     return True, parts[2].decode("utf-8", "replace").strip()
-
-
-class HttpFlight(StreamFlight):
-    """HTTP/1.1: one request; the server's answer carries the token, a proxy's does not."""
-
-    __slots__ = ()
-
-    def request(self) -> bytes:
-        """Request line, headers and body."""
-        options = self.options
-        literal = f"[{self.address}]" if ":" in self.address else self.address
-        host = options.get("host") or f"{literal}:{self.port}"
-        body = (options.get("body") or "").encode("utf-8", "replace")
-        lines = [f"{options['method']} {options['path']} HTTP/1.1", f"Host: {host}"]
-        lines += [f"{key}: {value}" for key, value in options.get("headers", ())]
-        lines += [f"{wire.TOKEN_HEADER}: {self.token}", "Connection: close"]
-        if body or options["method"] in ("POST", "PUT", "PATCH"):
-            lines.append(f"Content-Length: {len(body)}")
-        return "\r\n".join([*lines, "", ""]).encode("utf-8", "replace") + body
-
-    def complete(self, prober: Prober) -> bool:
-        """Whether the header is whole."""
-        head, found, _ = self.buffer.partition(b"\r\n\r\n")
-        if not found:
-            return False
-        status, *fields = head.decode("latin-1").split("\r\n")
-        parts = status.split(" ", 2)
-        if len(parts) < 2 or not parts[0].startswith("HTTP/1.") or not parts[1].isdigit():
-            prober.finish(self, "error", "the answer is not HTTP")
-            return True
-        headers = {
-            key.strip().lower(): value.strip() for key, _, value in (item.partition(":") for item in fields)
-        }
-        prober.finish(
-            self,
-            "http",
-            parts[1],
-            token=headers.get(wire.TOKEN_HEADER.lower()) == self.token,
-            served_by=headers.get(wire.SERVER_HEADER.lower(), ""),
-        )
-        return True
 
 
 class DatagramFlight(Flight):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from probes.flights import ConnectFlight, DatagramFlight, Flight, HttpFlight, IcmpFlight, StreamFlight
+from probes.flights import ConnectFlight, DatagramFlight, Flight, IcmpFlight, StreamFlight
+from probes.http_flights import HttpFlight
 from probes.lookups import DnsFlight, HostFlight
 
 if TYPE_CHECKING:
@@ -28,6 +29,11 @@ def make_flight(spec: list[Any], sink: Sink) -> Flight:
     Raises:
         ValueError: The kind of the probe is not known.
     """
+    if spec[2] == "tls":
+        # Imported where TLS is asked for: most runs ask for none, and loading OpenSSL takes its time.
+        from probes.tls_flights import TlsFlight
+
+        return TlsFlight(spec, sink)
     kind = _KINDS.get(spec[2])
     if kind is None:
         raise ValueError(f"unknown kind of probe: {spec[2]!r}")

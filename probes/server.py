@@ -1,4 +1,7 @@
-"""The listeners: token echo on TCP, UDP and SCTP, HTTP/1.1 on every TCP port; every arrival is a receipt."""
+"""The listeners: token echo on TCP, UDP and SCTP; HTTP/1.1 and, with a certificate, TLS on every TCP port.
+
+Every arrival is a receipt.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,12 @@ import os
 import select
 import socket
 import struct
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 from probes import wire
+
+if TYPE_CHECKING:
+    from probes.tls_server import Guard, Handshakes, Secured
 
 BACKLOG = 65535
 _DATAGRAM_SOCKETS = ("/proc/self/net/udp", "/proc/self/net/udp6")
@@ -47,12 +53,14 @@ class Receipts:
 
 
 class _Connection:
-    __slots__ = ("buffer", "listener", "sock")
+    __slots__ = ("buffer", "fresh", "listener", "secured", "sock")
 
     def __init__(self, sock: socket.socket, listener: _Listener) -> None:
         self.sock = sock
         self.listener = listener
         self.buffer = b""
+        self.fresh = True
+        self.secured: Secured | None = None
 
     def ready(self, server: Server, events: int) -> None:
         try:
@@ -65,12 +73,42 @@ class _Connection:
         if not data:
             server.hang_up(self)
             return
+        if self.fresh:
+            self.fresh = False
+            self.secured = server.secure(self.listener, data)
+            if self.secured is None and self.listener.answer is None and data.startswith(wire.HELLO):
+                # Without a certificate there is nothing to say to a client that speaks TLS.
+                server.hang_up(self)
+                return
+        if self.secured is not None:
+            self._secured(server, self.secured, data)
+            return
         self.buffer += data
         answer, keep = self._answer(server)
-        if answer:
-            with contextlib.suppress(OSError):
-                self.sock.send(answer)
+        self._send(answer)
         if not keep or len(self.buffer) > _MAX_REQUEST:
+            server.hang_up(self)
+
+    def _send(self, data: bytes) -> None:
+        if data:
+            with contextlib.suppress(OSError):
+                self.sock.send(data)
+
+    def _secured(self, server: Server, secured: Secured, data: bytes) -> None:
+        before = secured.refused
+        text, out, ended = secured.feed(data)
+        self._send(out)
+        if secured.refused:
+            if not before:
+                # Closed at once, with bytes unread, the client would see a reset instead of the alert.
+                with contextlib.suppress(OSError):
+                    self.sock.shutdown(socket.SHUT_WR)
+            return
+        self.buffer += text
+        answer, keep = self._answer(server) if text else (b"", True)
+        if answer:
+            self._send(secured.answer(answer))
+        if ended or not keep or len(self.buffer) > _MAX_REQUEST:
             server.hang_up(self)
 
     def _answer(self, server: Server) -> tuple[bytes, bool]:
@@ -138,12 +176,13 @@ def _echo(token: str, identity: str) -> bytes:
 
 
 class _Listener:
-    __slots__ = ("answer", "identity", "sock", "stream", "wildcard")
+    __slots__ = ("answer", "identity", "port", "sock", "stream", "wildcard")
 
     def __init__(
         self, sock: socket.socket, identity: str, stream: bool, answer: Answer | None, wildcard: bool = False
     ) -> None:
         self.sock = sock
+        self.port = int(sock.getsockname()[1])
         self.identity = identity
         self.stream = stream
         self.answer = answer
@@ -214,10 +253,16 @@ class Server:
 
     Args:
         epoll: The loop's epoll; the owner polls it and hands events to `ready`.
+
+    Attributes:
+        receipts: Which probes have arrived.
+        handshakes: What became of those that speak TLS; None as long as no listener has a certificate.
     """
 
     def __init__(self, epoll: select.epoll) -> None:
         self.receipts = Receipts()
+        self.handshakes: Handshakes | None = None
+        self._guards: dict[str, Guard] = {}
         self._epoll = epoll
         self._watched: dict[int, _Listener | _Connection] = {}
 
@@ -265,6 +310,30 @@ class Server:
                     ) from trouble
                 self._watch(_Listener(sock, identity, stream, answer, wildcard))
 
+    def certify(self, identity: str, message: dict[str, Any]) -> None:
+        """Give the listeners of one identity their certificate; see `Guard`."""
+        # Imported where TLS is asked for: most runs ask for none, and loading OpenSSL takes its time.
+        from probes.tls_server import Guard, Handshakes
+
+        if self.handshakes is None:
+            self.handshakes = Handshakes()
+        self._guards[identity] = Guard(message)
+
+    def fates(self) -> dict[str, str]:
+        """What became of handshakes since the last call, by what both ends know them by."""
+        return {} if self.handshakes is None else self.handshakes.take()
+
+    def secure(self, listener: _Listener, data: bytes) -> Secured | None:
+        """TLS for a connection that begins with `data`; None where it speaks without."""
+        guard = self._guards.get(listener.identity)
+        if guard is None or listener.answer is not None or self.handshakes is None:
+            return None
+        if not guard.strict(listener.port) and not wire.HELLO.startswith(data[: len(wire.HELLO)]):
+            return None
+        from probes.tls_server import Secured
+
+        return Secured(guard, listener.port, self.handshakes)
+
     def lost(self) -> int:
         """How many datagrams the kernel has thrown away because the buffers of these sockets were full."""
         own = {
@@ -281,7 +350,8 @@ class Server:
         return total
 
     def close(self, identity: str) -> None:
-        """Close all listeners and connections of one identity."""
+        """Close all listeners and connections of one identity; its certificate is forgotten."""
+        self._guards.pop(identity, None)
         for watched in list(self._watched.values()):
             owner = watched.listener if isinstance(watched, _Connection) else watched
             if owner.identity == identity:

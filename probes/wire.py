@@ -18,7 +18,54 @@ TOKEN_HEADER = "X-Netcheck-Token"  # noqa: S105 - a header's name
 SERVER_HEADER = "X-Netcheck-Server"
 """HTTP header that says which pod answered."""
 
+REFUSAL = b"nc1-refused "
+"""First bytes of what a listener says, inside of TLS, to a client whose certificate it does not take."""
+
 MAX_TOKEN = 120
+
+HELLO = b"\x16\x03"
+"""First bytes of a ClientHello; what begins otherwise is no TLS, or not its beginning."""
+
+ALERT = b"\x15\x03"
+"""First bytes of a TLS alert that is not encrypted."""
+
+ALERT_SIZE = 7
+
+_ALERTS = {
+    0: "close-notify",
+    10: "unexpected-message",
+    20: "bad-record-mac",
+    22: "record-overflow",
+    40: "handshake-failure",
+    42: "bad-certificate",
+    43: "unsupported-certificate",
+    44: "certificate-revoked",
+    45: "certificate-expired",
+    46: "certificate-unknown",
+    47: "illegal-parameter",
+    48: "unknown-ca",
+    49: "access-denied",
+    50: "decode-error",
+    51: "decrypt-error",
+    70: "protocol-version",
+    71: "insufficient-security",
+    80: "internal-error",
+    86: "inappropriate-fallback",
+    90: "user-canceled",
+    109: "missing-extension",
+    110: "unsupported-extension",
+    112: "unrecognized-name",
+    113: "bad-certificate-status-response",
+    115: "unknown-psk-identity",
+    116: "certificate-required",
+    120: "no-application-protocol",
+}
+"""Alerts by number, as RFC 8446 names them."""
+
+
+def alert_name(record: bytes) -> str:
+    """The name of an alert that came in the clear."""
+    return _ALERTS.get(record[6], f"alert-{record[6]}")
 
 
 def token(nonce: str, sweep: int, index: int, attempt: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from harness.model.outcome import Observation, Outcome, OutcomeKind
@@ -22,6 +24,12 @@ LOOKUP = 6
 LOCAL, REMOTE = 9, 10
 """Where a result says from and to which address and port the probe went."""
 
+NOTE = 11
+"""Where a result says what the destination knows the probe's connection by: its ClientHello, or its token
+when it was not answered. Behind it stands the SPIFFE ID that the server showed. Else it is empty."""
+
+NO_FATES: Mapping[str, str] = MappingProxyType({})
+
 _KINDS = {kind.value: kind for kind in OutcomeKind}
 
 
@@ -41,12 +49,35 @@ class Outcomes:
         return outcome
 
     def observation(
-        self, result: list[Any], receipts: int, listening: bool | None, servers: tuple[str, ...]
+        self,
+        result: list[Any],
+        receipts: int,
+        listening: bool | None,
+        servers: tuple[str, ...],
+        fates: Mapping[str, str] = NO_FATES,
     ) -> Observation:
-        """One result with what the destination says of it."""
-        _, _, _, _, _, _, _, attempts, seconds, local, remote = result
+        """One result with what the destination says of it.
+
+        Args:
+            result: As the prober has it.
+            receipts: How often the destination saw the probe.
+            listening: Whether it listens; None = not asked.
+            servers: Ids that may answer.
+            fates: What the destinations did with handshakes (see `NOTE`).
+        """
+        _, _, _, _, _, _, _, attempts, seconds, local, remote, note = result
         return Observation(
-            self.of(result), receipts, listening, attempts, seconds, servers, "", local, remote
+            self.of(result),
+            receipts,
+            listening,
+            attempts,
+            seconds,
+            servers,
+            "",
+            local,
+            remote,
+            handshake=fates.get(note[0], "") if note else "",
+            server_identity=note[1] if len(note) > 1 else "",
         )
 
 

@@ -40,6 +40,7 @@ class Seen(NamedTuple):
     seconds: float
     local: str
     remote: str
+    note: list[str]
 
 
 class Bench:

@@ -52,7 +52,7 @@ class Pipe:
 
 
 PLAN = {"n/a": [[0, "n/a", "tcp", "10.0.0.1", 80, {}]]}
-RESULT = [0, "connected", "", "", True, "n/b", "", 1, 0.1, "", ""]
+RESULT = [0, "connected", "", "", True, "n/b", "", 1, 0.1, "", "", []]
 
 
 def _well(message: dict[str, Any]) -> list[dict[str, Any]]:

@@ -265,7 +265,7 @@ def test_an_unknown_kind_of_probe_is_an_error_at_once(bench: Bench) -> None:
     assert sweep.flights([[0, "n/a", "carrier-pigeon", V4, 1, {}]]) == []
     assert sweep.left == 0
     assert sweep.take() == [
-        [0, "error", "unknown kind of probe: 'carrier-pigeon'", "", False, "", "", 0, 0.0, "", ""]
+        [0, "error", "unknown kind of probe: 'carrier-pigeon'", "", False, "", "", 0, 0.0, "", "", []]
     ]
 
 
