@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from harness.dialects import validate
 from harness.dialects.fields import Field
@@ -101,18 +101,24 @@ def selector(field: Field, *, of_namespaces: bool = False) -> LabelSelector:
             for key, value in labels(section["matchLabels"]).items()
         ]
     for item in section["matchExpressions"].items() if "matchExpressions" in section else ():
-        requirement = _requirement(item)
-        if requirement:
-            requirements.append(requirement)
+        found = requirement(item)
+        if found:
+            requirements.append(found)
     return LabelSelector(tuple(requirements))
 
 
-def _requirement(field: Field) -> Requirement | None:
+def requirement(field: Field, valid: Callable[[Field, str], bool] = validate.label_key) -> Requirement | None:
+    """An item of `matchExpressions`; None after an error.
+
+    Args:
+        field: Where it stands.
+        valid: Checks its key, and reports what is wrong with it.
+    """
     section = field.section(("key", "operator", "values"))
     key = operator = None
     if "key" in section:
         key = section["key"].text()
-        if key is not None and not validate.label_key(section["key"], key):
+        if key is not None and not valid(section["key"], key):
             key = None
     else:
         field.error("missing-field", "`key` is missing")

@@ -114,6 +114,14 @@ def carried(policies: Sequence[Policy]) -> Policy | None:
     return None
 
 
+def of_nodes(policies: Sequence[Policy]) -> Policy | None:
+    """The first policy that has a say about nodes, as Cilium's host firewall enforces it."""
+    for policy in policies:
+        if getattr(policy.parsed, "of_nodes", False):
+            return policy
+    return None
+
+
 def material(policies: Sequence[Policy]) -> Material:
     """What the selectors, ports and blocks of all policies speak of, dialect by dialect."""
     found = [
@@ -187,6 +195,10 @@ def _refuse(api_version: ScalarNode, kind: ScalarNode, problems: Problems) -> No
     )
 
 
+_FIRST = ("networking.k8s.io", "policy.networking.k8s.io", "cilium.io", "projectcalico.org")
+"""API groups in the order in which they are named."""
+
+
 def _near_kind(api_version: str, kind: str) -> str:
     """Kinds of the same API group first: a plural or another case is the usual slip."""
     group = [name for version, name in kinds() if version.split("/")[0] == api_version.split("/")[0]]
@@ -205,7 +217,7 @@ def _reads() -> str:
     groups: dict[str, list[tuple[str, str]]] = {}
     read = [pair for pair, dialect in kinds().items() if not isinstance(dialect, Carried)]
     carried = {pair[0] for pair, dialect in kinds().items() if isinstance(dialect, Carried)}
-    for version, kind in sorted(read, key=lambda pair: pair[0].startswith("policy.")):
+    for version, kind in sorted(read, key=lambda pair: _FIRST.index(pair[0].split("/")[0])):
         groups.setdefault(version.split("/")[0], []).append((version, kind))
     parts = []
     for group, pairs in groups.items():

@@ -25,6 +25,17 @@ UNKNOWN: Mapping[str, str] = MappingProxyType(
     {
         "address": "the cluster chooses the addresses of pods and nodes, and the rule names some addresses",
         "node-labels": "the rule selects nodes by labels, and scenarios do not say which labels nodes have",
+        "placement": "the scenario does not say whether they share a node, and the rule tells that apart",
+        "api-server": "the files do not say on which node the API server runs",
+        "authentication": "only the cluster knows whether pods can authenticate, and which mode counts",
+        "cluster-name": "the rule names a cluster, and scenarios do not say what theirs is called",
+        "reserved-label": "which reserved label addresses outside carry depends on the cluster's families",
+        "cloud-groups": "the rule names groups of a cloud, which only the cloud knows",
+        "service-ports": "no service of the scenario is meant, and what a release of Cilium makes of ports "
+        "beside such names differs",
+        "named-port": "pods call different ports by the name",
+        "host-firewall": "a policy selects nodes, which counts only where Cilium's host firewall is on",
+        "application": "what the rule says of requests is no answer to a probe of this kind",
     }
 )
 """What the files do not tell, although the specification is clear; whole sentences without full stop."""
@@ -47,6 +58,8 @@ class Standing(ABC):
         ordered: Whether the first rule that matches decides; otherwise every rule that matches counts.
         isolates: Whether a connection is denied that no rule of the tier matches.
         doubt: The open point on which it depends whether the policy selects the pod at all.
+        strict: Whether isolation also concerns ICMP and what the pod sends to its own node, on which
+            NetworkPolicy is silent.
     """
 
     order: float = 0
@@ -54,6 +67,7 @@ class Standing(ABC):
     ordered: bool = True
     isolates: bool = False
     doubt: str | None = None
+    strict: bool = False
 
     def __init__(
         self, policy: Policy, tier: Tier, rules: Sequence[Any], direction: Direction, topology: Topology
@@ -100,11 +114,15 @@ class Muted(Standing):
     def __init__(self, inner: Standing, muted: frozenset[Origin]) -> None:
         super().__init__(inner.policy, inner.tier, inner.rules, inner.direction, inner.topology)
         self.order, self.tie, self.ordered = inner.order, inner.tie, inner.ordered
-        self.isolates, self.doubt = inner.isolates, inner.doubt
+        self.isolates, self.doubt, self.strict = inner.isolates, inner.doubt, inner.strict
         self._inner = inner
         self._muted = {
             id(rule) for number, rule in enumerate(inner.rules) if inner.rule_origin(number) in muted
         }
+
+    def rule_origin(self, number: int) -> Origin:
+        """See `Standing.rule_origin`."""
+        return self._inner.rule_origin(number)
 
     def action(self, rule: Any) -> Action:
         """See `Standing.action`."""

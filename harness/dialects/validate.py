@@ -105,7 +105,9 @@ def port_name(field: Field, name: str) -> bool:
     return False
 
 
-def cidr(field: Field, text: str, *, strict: bool = False, masked: bool = False) -> Network | None:
+def cidr(
+    field: Field, text: str, *, strict: bool = False, masked: bool = False, host_bits: bool = False
+) -> Network | None:
     """An address and a prefix length; None after an error.
 
     Leading zeros and host bits are warnings: older API servers take them, newer ones refuse new objects.
@@ -115,6 +117,7 @@ def cidr(field: Field, text: str, *, strict: bool = False, masked: bool = False)
         text: What stands there.
         strict: Leading zeros are an error, as for the `isCIDR` of CRDs.
         masked: Host bits are an error too.
+        host_bits: They are welcome, and mean nothing.
     """
     address_text, slash, prefix_text = text.partition("/")
     plain = ".".join(part.lstrip("0") or "0" for part in address_text.split("."))
@@ -154,7 +157,7 @@ def cidr(field: Field, text: str, *, strict: bool = False, masked: bool = False)
             help=f"write {network}",
         )
         return None
-    if zeros or network.network_address != address:
+    if zeros or (network.network_address != address and not host_bits):
         field.warning(
             "noncanonical-cidr",
             f'"{text}" {"has leading zeros" if zeros else "has host bits set"}; newer API servers refuse it',

@@ -75,7 +75,7 @@ def _keys(cells: tuple[Cell, ...], topology: Topology) -> dict[ControlKey, Probe
     return {control_key(cell.probe, topology): cell.probe for cell in cells}
 
 
-_DIALECT_FEATURES = {"admin": "admin", "cilium": "cilium-policies", "calico": "calico-policies"}
+_DIALECT_FEATURES = {"admin": ("admin",), "cilium": ("cilium-policies",), "calico": ("calico-policies",)}
 
 
 def needs(scenario: Scenario) -> dict[str, str]:
@@ -102,8 +102,8 @@ def needs(scenario: Scenario) -> dict[str, str]:
                 need("nodeport", f"service {service.id} is a NodePort")
     for step in scenario.steps:
         for policy in step.policies:
-            if policy.dialect != "kubernetes":
-                need(_DIALECT_FEATURES[policy.dialect], str(policy))
+            for feature in (*_DIALECT_FEATURES.get(policy.dialect, ()), *policy.needs):
+                need(feature, str(policy))
         for cell in all_cells(step):
             _cell_needs(cell, need)
     return found

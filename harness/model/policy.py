@@ -31,6 +31,7 @@ class Policy:
         manifest: The object as plain JSON values, for clusters that want it back.
         parsed: What the dialect's parser made of it; only that dialect looks inside.
         place: Where the document begins.
+        needs: Features that a cluster must have for it, beyond the one of its dialect.
         document: The manifest with its places; None when it did not come from a file.
         lines: The lines of its file from `place.line` to its end, as they were when it was read; empty when
             it did not come from a file.
@@ -44,6 +45,7 @@ class Policy:
     manifest: Mapping[str, Any]
     parsed: Any
     place: Place
+    needs: tuple[str, ...] = ()
     document: MappingNode | None = field(default=None, repr=False, compare=False)
     lines: tuple[str, ...] = field(default=(), repr=False, compare=False)
 

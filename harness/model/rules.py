@@ -94,7 +94,10 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """An inclusive range of destination ports of one protocol; None = every port (and for ICMP all types)."""
+    """An inclusive range of destination ports of one protocol; None = every port.
+
+    For ICMP they are types, each of the family in which it is asked for: 8 is an echo request of IPv4 only.
+    """
 
     protocol: Protocol
     first: int | None = None
@@ -169,6 +172,8 @@ class PolicyBlock:
     Attributes:
         order: Place among the blocks of its tier, the lowest first; equal ones stay as they come.
         isolates: Whether it brings the default of the stage to the pods that it selects.
+        strict: Whether it also concerns ICMP and what the pods send to their own node, on which
+            NetworkPolicy is silent.
     """
 
     subjects: frozenset[str]
@@ -176,6 +181,7 @@ class PolicyBlock:
     origin: Origin
     order: float = 0
     isolates: bool = True
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)

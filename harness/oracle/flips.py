@@ -137,6 +137,9 @@ def _shared(found: SideTrace, first: Origin) -> bool:
     """Whether the policy shares its place with another: then nothing in it comes before the other's rules."""
     for each in found.tiers:
         mine = [policy.place for policy in each.policies if policy.origin.policy == first.policy]
+        if mine and not mine[0]:
+            # In a tier without an order nothing comes before anything, but denials before the rest.
+            return True
         if mine:
             return [policy.place for policy in each.policies].count(mine[0]) > 1
     return False

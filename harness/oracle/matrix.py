@@ -145,10 +145,12 @@ def classes(
 ) -> tuple[tuple[str, ...], ...]:
     """Pods that no policy can tell apart: same namespace, ports, and labels of which any policy speaks."""
     keys = {key for policy in policies for key in _keys(policy.parsed)}
+    # Policies may name services, and mean the pods behind them.
+    keys |= {key for service in topology.services.values() for key in service.selector}
     found: dict[object, list[str]] = {}
     for pod in pods:
         labels = frozenset((key, value) for key, value in pod.labels.items() if key in keys)
-        found.setdefault((pod.namespace, labels, pod.listeners), []).append(pod.id)
+        found.setdefault((pod.namespace, pod.service_account, labels, pod.listeners), []).append(pod.id)
     return tuple(tuple(group) for group in found.values())
 
 
@@ -194,11 +196,12 @@ class _About:
 
     def bits(self, item: Standing, number: int) -> tuple[Bits, Bits]:
         """Peers that a rule matches, and peers for which that is open."""
-        key = (id(item.policy), number, self.port, self.subject)
+        rule = item.rules[number]
+        # A policy may stand twice, with other rules of its own each time.
+        key = (id(item.policy), id(rule), item.order, self.port, self.subject)
         known = self.rules.known.get(key)
         if known is None:
             certain = uncertain = 0
-            rule = item.rules[number]
             for bit in self._near(item, number):
                 match = item.matches(rule, self.connections[bit])
                 if match is True:
@@ -210,10 +213,10 @@ class _About:
 
     def _near(self, item: Standing, number: int) -> Sequence[int]:
         """Peers that the rule may mean, whatever the port."""
-        key = (id(item.policy), number, self.subject)
+        rule = item.rules[number]
+        key = (id(item.policy), id(rule), item.order, self.subject)
         known = self.rules.near.get(key)
         if known is None:
-            rule = item.rules[number]
             peers = enumerate(self.connections)
             known = self.rules.near[key] = [bit for bit, one in peers if item.near(rule, one)]
         return known

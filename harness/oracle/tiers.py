@@ -16,7 +16,7 @@ from itertools import groupby
 
 from harness.dialects.connection import Connection, End, Ruling
 from harness.dialects.paper import is_node
-from harness.dialects.registry import DIALECTS
+from harness.dialects.registry import DIALECTS, of_nodes
 from harness.dialects.standing import Muted, Standing, depends_on
 from harness.model.policy import Policy
 from harness.model.prediction import Answer
@@ -68,7 +68,13 @@ def decide(
         connection: The question.
         muted: Rules that are taken not to match.
     """
-    standing = stand(policies, topology, direction, connection.subject(direction))
+    subject = connection.subject(direction)
+    if is_node(subject, topology):
+        host_policy = of_nodes(policies)
+        if host_policy is not None:
+            origin = Origin(str(host_policy), "", host_policy.place)
+            return Ruling(Answer.UNDEFINED, depends_on("host-firewall"), (origin,))
+    standing = stand(policies, topology, direction, subject)
     if muted:
         standing = tuple(Muted(item, muted) for item in standing)
     return rule(standing, topology, direction, connection)
@@ -98,6 +104,8 @@ def _judge(
     ends = walk(standing, connection)
     found = ends.ruling(direction, connection.subject(direction))
     if found.answer is Answer.ALLOW or not is_node(connection.peer(direction), topology):
+        return found
+    if direction is Direction.EGRESS and any(item.strict for item in standing):
         return found
     return _own_node(found, ends, connection, direction)
 

@@ -72,7 +72,7 @@ def _side(
         tuple(_tiers(standing, connection, ruling)),
         tuple(item for item in others if item not in asked) if subject.kind is SourceKind.POD else (),
         tuple(_behind(path, policies, topology, direction, ruling)),
-        _out_of_reach(path, direction, topology),
+        _out_of_reach(path, direction, topology, strict=any(item.strict for item in standing)),
         peer.kind is SourceKind.POD and not is_node(peer, topology),
     )
 
@@ -89,14 +89,16 @@ def _behind(
         yield Behind(found.answer, found.deciding)
 
 
-def _out_of_reach(path: Path, direction: Direction, topology: Topology) -> bool:
-    """Whether no policy can certainly deny it: pods reach themselves and their nodes."""
+def _out_of_reach(path: Path, direction: Direction, topology: Topology, *, strict: bool) -> bool:
+    """Whether no policy can certainly deny it: pods reach themselves and, if not strict, their nodes."""
     connection = path.connection
     subject, peer = connection.subject(direction), connection.peer(direction)
     if subject.kind is not SourceKind.POD or is_node(subject, topology):
         return True
     if connection.to_itself or connection.looped:
         return True
+    if strict and direction is Direction.EGRESS:
+        return False
     # Through a node's port it may come from the node.
     peers = [peer, *path.entries] if direction is Direction.INGRESS else [peer]
     nodes = [end for end in peers if is_node(end, topology)]

@@ -6,6 +6,8 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
+from tests.lab.random_cilium import cilium_policies
+
 Json = dict[str, Any]
 
 LABELS = [{"app": "web"}, {"app": "cli"}, {"env": "prod"}, {"app": "db", "env": "test"}, {}]
@@ -37,11 +39,21 @@ POD_LABELS = [
 
 
 def manifests(seed: int) -> list[Json]:
-    """One to five policies; every third seed has NetworkPolicies only."""
+    """One to five policies: by seed NetworkPolicies alone, beside admin policies, Cilium's, or both."""
     dice = random.Random(seed)
-    if seed % 3 == 0:
-        return list(_network_policies(dice, dice.randrange(1, 4)))
-    return [*_network_policies(dice, dice.randrange(3)), *_admin_policies(dice, dice.randrange(1, 4))]
+    match seed % 4:
+        case 0:
+            return list(_network_policies(dice, dice.randrange(1, 4)))
+        case 1:
+            return [*_network_policies(dice, dice.randrange(3)), *_admin_policies(dice, dice.randrange(1, 4))]
+        case 2:
+            return [*_network_policies(dice, dice.randrange(2)), *cilium_policies(dice, dice.randrange(1, 4))]
+        case _:
+            found = [
+                *cilium_policies(dice, dice.randrange(1, 3)),
+                *_admin_policies(dice, dice.randrange(1, 3)),
+            ]
+            return [*_network_policies(dice, dice.randrange(2)), *found]
 
 
 def selector(dice: random.Random, labels: list[dict[str, str]]) -> Json:

@@ -32,9 +32,10 @@ def _smaller(manifests: list[Json]) -> Iterator[list[Json]]:
     for number in range(len(manifests)):
         yield [*manifests[:number], *manifests[number + 1 :]]
     for number, manifest in enumerate(manifests):
-        for path in sorted(_paths(manifest["spec"]), key=len):
+        body = {key: manifest[key] for key in ("spec", "specs") if key in manifest}
+        for path in sorted(_paths(body), key=len):
             smaller = copy.deepcopy(manifests)
-            inner: Any = smaller[number]["spec"]
+            inner: Any = smaller[number]
             for key in path[:-1]:
                 inner = inner[key]
             del inner[path[-1]]

@@ -62,7 +62,7 @@ pods:
   red/one: {labels: {app: web, env: prod, behind: svc}, listen: [web=80, 81, dns=5300/UDP]}
   red/two: {labels: {app: cli, behind: svc}, listen: [80, web=81]}
   blue/three: {labels: {app: web}, listen: [80, web=82, dns=5300/UDP]}
-  blue/four: {labels: {app: db, env: test}, listen: [80, 81]}
+  blue/four: {labels: {app: db, env: test}, listen: [80, 81], serviceAccount: api}
   blue/host: {labels: {app: web}, hostNetwork: true, node: b, listen: [web=9100, 9101]}
 services:
   red/svc: {selector: {behind: svc}, ports: [8000:80]}
@@ -167,13 +167,24 @@ def all_probes(wanted: Scenario) -> list[Probe]:
     return probes
 
 
+def echoes(wanted: Scenario) -> list[Probe]:
+    """ICMP between all pods."""
+    pods = [pod.id for pod in wanted.topology.pods.values() if pod.namespace != "kube-system"]
+    return [
+        Probe(Source(SourceKind.POD, source), Target(TargetKind.POD, target, 0, Protocol.ICMP), family)
+        for family in (Family.IPV4, Family.IPV6)
+        for source in pods
+        for target in pods
+    ]
+
+
 class Lab:
     """One built world in which policies and labels change."""
 
     def __init__(self, made: LabWorld, wanted: Scenario) -> None:
         self.made = made
         self.wanted = wanted
-        self.probes = all_probes(wanted)
+        self.probes = [*all_probes(wanted), *echoes(wanted)]
         self.certain = 0
 
     def check(self, seed: int) -> str:

@@ -90,8 +90,6 @@ def test_compile_all_hands_each_dialect_its_own() -> None:
 @pytest.mark.parametrize(
     ("api_version", "kind", "ref", "dialect"),
     [
-        ("cilium.io/v2", "CiliumNetworkPolicy", "ciliumnetworkpolicy/n/p", "cilium"),
-        ("cilium.io/v2", "CiliumClusterwideNetworkPolicy", "ciliumclusterwidenetworkpolicy/p", "cilium"),
         ("projectcalico.org/v3", "GlobalNetworkPolicy", "globalnetworkpolicy/p", "calico"),
         ("projectcalico.org/v3", "StagedNetworkPolicy", "stagednetworkpolicy/n/p", "calico"),
     ],

@@ -51,12 +51,25 @@ def carried_out(way: Way, found: Sequence[Json], subject: str, direction: Direct
     by_name = {str(parsed(item)): item for item in changed}
 
     def rule_of(origin: Origin) -> tuple[list[Json], int]:
-        where, number = origin.rule.rstrip("]").split("[")
-        return by_name[origin.policy]["spec"][where], int(number)
+        head, _, rule = origin.rule.rpartition(".")
+        where, number = rule.rstrip("]").split("[")
+        policy = by_name[origin.policy]
+        spec = policy["specs"][int(head[len("specs[") : -1])] if head else policy["spec"]
+        return spec[where], int(number)
 
     if way.covers is not None:
         rules, number = rule_of(way.covers)
         wider = rules[number]
+        cilium = by_name[way.covers.policy]["apiVersion"].startswith("cilium.io/")
+        side = _PEERS[str(direction)]
+        if cilium and "this peer" in way.text:
+            for name in [name for name in wider if name.startswith(side) and name != "toPorts"]:
+                wider.pop(name)
+            wider[f"{side}Entities"] = ["all"]
+        elif cilium:
+            # Without any port a rule that names no peers would match nothing.
+            wider["toPorts"] = [{"ports": [{"port": "0"}]}]
+            wider.pop("icmps", None)
         for name in ("ports", "protocols") if "this port" in way.text else (_PEERS[str(direction)],):
             wider.pop(name, None)
         if "action" in wider and "this peer" in way.text:
@@ -77,6 +90,9 @@ def carried_out(way: Way, found: Sequence[Json], subject: str, direction: Direct
         rules, number = rule_of(origin)
         # A list without any rule may mean something else again, so the rule stays and is about nobody.
         nobody = {"matchLabels": {"app": "nobody"}}
+        if by_name[origin.policy]["apiVersion"].startswith("cilium.io/"):
+            rules[number] = {f"{_PEERS[str(direction)]}Endpoints": [nobody]}
+            continue
         peer_of = {"pods": {"namespaceSelector": {}, "podSelector": nobody}}
         rules[number][_PEERS[str(direction)]] = [
             peer_of if "action" in rules[number] else {"podSelector": nobody}

@@ -29,6 +29,7 @@ FEATURES = frozenset(
         "icmp",
         "node-probes",
         "admin",
+        "cilium-policies",
     }
 )
 

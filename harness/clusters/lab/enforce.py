@@ -30,6 +30,12 @@ _NOTES = 1 << 20
 When such a set is full, nft takes its rule for one that does not match, and the packet would be dropped.
 """
 
+_ALWAYS = (
+    "ct state established,related accept",
+    "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, nd-router-advert } accept",
+)
+"""What passes whatever the policies say."""
+
 
 @dataclass(slots=True)
 class Compiled:
@@ -113,10 +119,7 @@ def compile_node(
             writer, [item for item in stages if item.direction is direction], direction, interfaces
         )
     hairpins = sorted({*maps[Direction.EGRESS], *maps[Direction.INGRESS]})
-    forward = [
-        "ct state established,related accept",
-        "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, nd-router-advert } accept",
-    ]
+    forward = [*_ALWAYS]
     for family in FAMILIES:
         if hairpins:
             pairs = ", ".join(f'"{item}" . "{item}"' for item in hairpins)
@@ -137,9 +140,33 @@ def compile_node(
         "type filter hook forward priority filter; policy accept;",
         *forward,
         "}",
+        *_to_node(stages, maps[Direction.EGRESS], interfaces),
         "}",
     ]
     return Compiled("\n".join(script) + "\n", writer.comments, writer.open_sets)
+
+
+def _to_node(stages: Sequence[Stage], chains: Mapping[str, str], interfaces: Mapping[str, str]) -> list[str]:
+    """The chain for what pods send to this node itself, where policies have a say about that."""
+    strict = {
+        interfaces[pod]
+        for stage in stages
+        if stage.direction is Direction.EGRESS
+        for block in stage.blocks
+        if block.strict
+        for pod in block.subjects
+        if pod in interfaces
+    }
+    if not strict:
+        return []
+    jumps = ", ".join(f'"{item}" : jump {chains[item]}' for item in sorted(strict))
+    return [
+        "chain input {",
+        "type filter hook input priority filter; policy accept;",
+        *_ALWAYS,
+        f"iifname vmap {{ {jumps} }}",
+        "}",
+    ]
 
 
 def _direction(
@@ -207,21 +234,25 @@ def _chain(
         isolating = [block for block in blocks if block.isolates]
         if isolating and stage.default is Action.DENY:
             origins = ", ".join(dict.fromkeys(str(block.origin) for block in isolating))
-            body += _default_deny(writer, f"default deny {direction}: isolated by {origins}")
+            strict = any(block.strict for block in isolating)
+            text = f"default deny {direction}: isolated by {origins}"
+            body += _default_deny(writer, text, silent=not strict)
         elif after and not (isolating and stage.default is Action.ALLOW):
             body.append(f"goto {after}")
         name = chain if position == 0 else f"{chain}_{position}"
         writer.chains.append("\n".join([f"chain {name} {{", *body, "}"]))
 
 
-def _default_deny(writer: _Writer, text: str) -> list[str]:
+def _default_deny(writer: _Writer, text: str, *, silent: bool) -> list[str]:
+    """The end of a stage; `silent` = the policies that isolate say nothing about ICMP."""
     lines = []
     for family in FAMILIES:
         version = f"meta nfproto {family.value} "
-        icmp = writer.note_open("icmp", family, None)
+        if silent:
+            icmp = writer.note_open("icmp", family, None)
+            lines.append(f"{version}meta l4proto {_ICMP[family]} {icmp}counter drop {writer.comment(text)}")
         node = writer.note_open("nodeport-source", family, "any")
         lines += [
-            f"{version}meta l4proto {_ICMP[family]} {icmp}counter drop {writer.comment(text)}",
             f"{version}meta mark & {NODEPORT_MARK} == {NODEPORT_MARK} {node}"
             f"counter drop {writer.comment(text)}",
         ]
@@ -315,7 +346,7 @@ def _ports(ports: tuple[Ports, ...] | None, family: Family) -> list[tuple[str, s
     clauses: list[tuple[str, str | None]] = []
     for protocol, items in grouped.items():
         if protocol is Protocol.ICMP:
-            clauses.append((f"meta l4proto {_ICMP[family]} ", None))
+            clauses.append((_types(items, family), None))
             continue
         name = protocol.value.lower()
         if any(item.first is None for item in items):
@@ -327,6 +358,13 @@ def _ports(ports: tuple[Ports, ...] | None, family: Family) -> list[tuple[str, s
         text = ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in merged)
         clauses.append((f"meta l4proto {name} th dport {{ {text} }} ", name))
     return clauses
+
+
+def _types(items: Sequence[Ports], family: Family) -> str:
+    if any(item.first is None for item in items):
+        return f"meta l4proto {_ICMP[family]} "
+    types = ", ".join(str(item) for item in sorted({item.first or 0 for item in items}))
+    return f"{'icmp' if family is Family.IPV4 else 'icmpv6'} type {{ {types} }} "
 
 
 def _merge(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from harness.clusters.lab import enforce, evidence, services
@@ -142,7 +143,7 @@ class LabWorld:
     def _load(self) -> None:
         """Bring services and policies up to date on every node."""
         self._changed = time.monotonic()
-        self._stages = compile_all(tuple(self._policies.values()), self._topology)
+        self._stages = compile_all(tuple(self._policies.values()), self._placed())
         scripts = []
         for node in self._addressing.nodes:
             interfaces = {
@@ -160,6 +161,12 @@ class LabWorld:
         if scripts:
             self._processes.keeper.ask({"op": "nft", "scripts": scripts})
         self._in_force = time.monotonic()
+
+    def _placed(self) -> Topology:
+        """The topology with the nodes on which the pods run here; policies may tell nodes apart."""
+        homes = self._addressing.homes
+        pods = {name: replace(pod, node=homes[name]) for name, pod in self._topology.pods.items()}
+        return replace(self._topology, pods=pods)
 
     def _replace(self, node: str, wanted: Mapping[str, str]) -> str:
         """One transaction that brings the tables of a node up to date; empty when they are.

@@ -1,0 +1,269 @@
+"""Cilium's policies on paper: whom a policy selects, and which of its rules match (semantics.md 3.3).
+
+Shares the parser and the selectors with the compiler, and nothing else: each checks the other. What a policy
+denies comes before what any policy of the tier allows, so a policy stands twice where it has rules of both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from harness.dialects.cilium.peers import Ends, means, services
+from harness.dialects.cilium.types import (
+    CidrGroup,
+    CiliumPolicy,
+    CiliumRule,
+    IcmpField,
+    Peer,
+    Port,
+    ServicePeer,
+)
+from harness.dialects.connection import Connection
+from harness.dialects.paper import port_text
+from harness.dialects.standing import Match, Standing, depends_on
+from harness.model.policy import Policy
+from harness.model.probe import SourceKind
+from harness.model.rules import NETWORK_POLICY_TIER, Action, Direction, Origin
+from harness.model.topology import Family, Pod, Protocol, Topology
+from harness.model.trace import Part
+from harness.source import Place
+
+DENIES, ALLOWS = 0, 1000
+"""Places in the tier: denials before all else; allows where NetworkPolicies are, which may allow as well."""
+
+_ECHO = {Family.IPV4: 8, Family.IPV6: 128}
+"""Types of echo requests, the only ICMP that probes send."""
+
+_ALWAYS_FAILS, _REQUIRED = "test-always-fail", "required"
+
+
+def standing(
+    policies: Sequence[Policy], topology: Topology, direction: Direction, pod: Pod
+) -> Iterator[Standing]:
+    """The policies that select a pod and have rules for the direction; never a hostNetwork pod."""
+    if pod.host_network:
+        return
+    groups = [policy.parsed for policy in policies if isinstance(policy.parsed, CidrGroup)]
+    modes = {
+        rule.authentication
+        for policy in policies
+        if isinstance(policy.parsed, CiliumPolicy)
+        for spec in policy.parsed.specs
+        for rule in spec.rules(direction)
+        if rule.authentication
+    }
+    for policy in policies:
+        if not isinstance(policy.parsed, CiliumPolicy):
+            continue
+        specs = [
+            spec
+            for spec in policy.parsed.specs
+            if spec.subject is not None and spec.rules(direction) and spec.subject.matches_pod(pod, topology)
+        ]
+        rules = [rule for spec in specs for rule in spec.rules(direction)]
+        isolates = any(direction in spec.isolates for spec in specs)
+        denies = [rule for rule in rules if _denies(rule)]
+        allows = [
+            rule for rule in rules if rule.action is Action.ALLOW and rule.authentication != _ALWAYS_FAILS
+        ]
+        if denies:
+            found = _Standing(policy, denies, direction, topology, groups, modes)
+            found.order, found.verdict = DENIES, Action.DENY
+            found.isolates = isolates and not allows
+            yield found
+        if allows:
+            found = _Standing(policy, allows, direction, topology, groups, modes)
+            found.isolates = isolates
+            yield found
+
+
+def _denies(rule: CiliumRule) -> bool:
+    """Rules that can deny: what has to be authenticated and is not falls, whatever else allows it."""
+    return rule.action is Action.DENY or rule.authentication in (_ALWAYS_FAILS, _REQUIRED)
+
+
+class _Standing(Standing):
+    """The rules of one policy that deny, or those that allow."""
+
+    order = ALLOWS
+    ordered = False
+    strict = True
+
+    def __init__(
+        self,
+        policy: Policy,
+        rules: Sequence[CiliumRule],
+        direction: Direction,
+        topology: Topology,
+        groups: Sequence[CidrGroup],
+        modes: set[str],
+    ) -> None:
+        super().__init__(policy, NETWORK_POLICY_TIER, rules, direction, topology)
+        self.verdict = Action.ALLOW
+        self._groups = groups
+        self._modes = modes
+
+    def rule_origin(self, number: int) -> Origin:
+        """See `Standing.rule_origin`."""
+        rule: CiliumRule = self.rules[number]
+        return Origin(str(self.policy), rule.name, rule.place)
+
+    def action(self, rule: CiliumRule) -> Action:
+        """See `Standing.action`."""
+        return self.verdict
+
+    def matches(self, rule: CiliumRule, connection: Connection) -> Match:
+        """Any peer AND any port; a rule that gives neither matches nothing."""
+        if rule.idle:
+            return False
+        port = self._any_port(rule, connection)
+        if port is False:
+            return False
+        peer = self._any_peer(rule, connection)
+        found = port if peer is True else peer
+        if found is True and rule.looks_into:
+            return "application"
+        if found is True and rule.action is Action.ALLOW and not self._authenticated(rule):
+            return "authentication"
+        return found
+
+    def near(self, rule: CiliumRule, connection: Connection) -> bool:
+        """See `Standing.near`."""
+        return not rule.idle and self._any_peer(rule, connection) is not False
+
+    def _authenticated(self, rule: CiliumRule) -> bool:
+        """Whether it is known what becomes of authentication: rules that ask for other modes may prevail."""
+        if rule.authentication == _ALWAYS_FAILS:
+            return len(self._modes) == 1
+        return rule.authentication != _REQUIRED
+
+    def parts(self, rule: CiliumRule, connection: Connection) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
+        """See `Standing.parts`."""
+        ends = self._ends(connection)
+        peers = tuple(
+            _part(f"{rule.side}[{number}]", means(peer, ends), _against(peer, ends), peer.place)
+            for number, peer in enumerate(rule.peers or ())
+        )
+        if rule.idle:
+            why = "an empty list means nobody" if rule.side else "a rule without peers and ports means nobody"
+            peers = (Part(rule.side or "peers", False, why, rule.place),)
+        ports = tuple(
+            _part(
+                f"toPorts[{number}].ports[{index}]", self._port(port, connection), _wanted(port), port.place
+            )
+            for number, item in enumerate(rule.ports)
+            for index, port in enumerate(item.ports)
+        )
+        icmps = tuple(
+            _part(
+                f"icmps[{number}]",
+                _icmp(field, connection),
+                f"wants type {field.type} of ICMP over {'IPv4' if field.family is Family.IPV4 else 'IPv6'}",
+                field.place,
+            )
+            for number, field in enumerate(rule.icmps)
+        )
+        if rule.action is Action.ALLOW and not self._authenticated(rule):
+            why = f"wants mode {rule.authentication}; {depends_on('authentication')}"
+            peers, ports, icmps = (tuple(_doubted(part) for part in each) for each in (peers, ports, icmps))
+            ports += (Part("authentication", None, why, rule.place),)
+        return peers, ports + icmps
+
+    def _ends(self, connection: Connection) -> Ends:
+        subject, peer = connection.subject(self.direction), connection.peer(self.direction)
+        return Ends(subject, peer, self.topology, self._groups)
+
+    def _any_peer(self, rule: CiliumRule, connection: Connection) -> Match:
+        if rule.peers is None:
+            return True
+        if rule.ports and all(isinstance(peer, ServicePeer) for peer in rule.peers):
+            named = [peer for peer in rule.peers if isinstance(peer, ServicePeer)]
+            if not any(services(peer, self.topology) for peer in named):
+                return "service-ports"
+        ends = self._ends(connection)
+        return _any(means(peer, ends) for peer in rule.peers)
+
+    def _any_port(self, rule: CiliumRule, connection: Connection) -> Match:
+        if not rule.ports and not rule.icmps:
+            return True
+        if connection.protocol is Protocol.ICMP:
+            return any(_icmp(field, connection) for field in rule.icmps)
+        return _any(self._port(port, connection) for item in rule.ports for port in item.ports)
+
+    def _port(self, port: Port, connection: Connection) -> Match:
+        if connection.protocol not in port.protocols:
+            return False
+        if isinstance(port.first, int):
+            return not port.first or port.first <= connection.port <= (port.last or port.first)
+        end = connection.destination
+        named = end.kind is SourceKind.POD and (connection.protocol, connection.port) in _named(
+            self.topology.pods[end.name], port.first
+        )
+        if self.direction is Direction.INGRESS:
+            return named
+        everywhere = {
+            number
+            for pod in self.topology.pods.values()
+            for protocol, number in _named(pod, port.first)
+            if protocol is connection.protocol
+        }
+        if connection.port not in everywhere:
+            return False
+        # One number for a name that pods use differently is no name any more (section 4 no. 16).
+        return True if named and len(everywhere) == 1 else "named-port"
+
+
+def _named(pod: Pod, name: str) -> set[tuple[Protocol, int]]:
+    return {(item.protocol, item.port) for item in pod.listeners if item.name == name}
+
+
+def _icmp(field: IcmpField, connection: Connection) -> bool:
+    return (
+        connection.protocol is Protocol.ICMP
+        and field.family is connection.family
+        and field.type == _ECHO[connection.family]
+    )
+
+
+def _against(peer: Peer, ends: Ends) -> str:
+    found = means(peer, ends)
+    what = ends.peer.address or ends.peer
+    if found is True:
+        return f"{what} is meant"
+    if ends.peer.kind is not SourceKind.EXTERNAL and found is False and type(peer).__name__ in _ADDRESSES:
+        return f"{what} is inside of the cluster, where addresses mean nobody"
+    return f"{what} is not meant" if found is False else f"{what} may be meant"
+
+
+_ADDRESSES = ("CidrPeer", "GroupPeer", "FqdnPeer", "CloudPeer")
+
+
+def _wanted(port: Port) -> str:
+    if not port.protocols:
+        return "wants a protocol without ports"
+    if len(port.protocols) == 1:
+        return f"wants {port_text(port.protocols[0], port.first or None, port.last)}"
+    span = port.first if port.last in (None, port.first) else f"{port.first}-{port.last}"
+    return f"wants {span or 'any port'} of TCP, UDP or SCTP"
+
+
+def _doubted(part: Part) -> Part:
+    """What matches by itself, where it is open whether the whole rule does."""
+    return replace(part, matched=None) if part.matched else part
+
+
+def _part(name: str, match: Match, why: str, place: Place) -> Part:
+    if isinstance(match, str):
+        return Part(name, None, f"{why}; {depends_on(match)}", place)
+    return Part(name, match, why, place)
+
+
+def _any(matches: Iterable[Match]) -> Match:
+    """True if one is, else what it depends on if there is such a thing, else False."""
+    found: Match = False
+    for match in matches:
+        if match is True:
+            return True
+        found = found or match
+    return found

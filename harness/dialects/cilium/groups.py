@@ -1,0 +1,60 @@
+"""CiliumCIDRGroup: addresses that policies refer to."""
+
+from __future__ import annotations
+
+from harness.dialects import validate
+from harness.dialects.cilium.types import CidrGroup
+from harness.dialects.fields import Field
+from harness.dialects.objects import labels, metadata
+from harness.model.policy import Policy
+from harness.source.diagnostics import Problems
+from harness.source.nodes import MappingNode
+from harness.source.values import manifest_value
+
+KIND = "CiliumCIDRGroup"
+
+
+def parse(document: MappingNode, problems: Problems) -> Policy | None:
+    """Read one group; None when it has errors."""
+    before = problems.errors
+    root = Field(document, "", problems)
+    top = root.section(
+        ("apiVersion", "kind", "metadata", "spec"), {"externalCIDRs": "it belongs under `spec:`"}
+    )
+    name, named = metadata(root, top.get("metadata"))
+    own: dict[str, str] = {}
+    if "metadata" in top:
+        inner = top["metadata"].entries()
+        if named:
+            inner["namespace"].warning(
+                "ignored-field", f"{KIND} belongs to no namespace", help="leave it out"
+            )
+        if "labels" in inner and problems.errors == before:
+            own = labels(inner["labels"])
+    networks = []
+    if "spec" not in top:
+        root.error("missing-field", "`spec` is missing", help="write `spec: {externalCIDRs: […]}`")
+    else:
+        spec = top["spec"].section(("externalCIDRs",), {"cidrs": "write `externalCIDRs:`"})
+        if "externalCIDRs" not in spec:
+            top["spec"].error("missing-field", "`externalCIDRs` is missing", help="an empty list is `[]`")
+        for item in spec["externalCIDRs"].items() if "externalCIDRs" in spec else ():
+            text = item.text()
+            network = validate.cidr(item, text, strict=True, host_bits=True) if text is not None else None
+            if network is not None:
+                networks.append(network)
+    if problems.errors > before:
+        return None
+    api = top["apiVersion"].text() or ""
+    parsed = CidrGroup(name, tuple(own.items()), tuple(networks), document.place)
+    return Policy(
+        dialect="cilium",
+        api_version=api,
+        kind=KIND,
+        namespace="",
+        name=name,
+        manifest=manifest_value(document),
+        parsed=parsed,
+        place=document.place,
+        document=document,
+    )
