@@ -35,7 +35,7 @@ class HttpFlight(StreamFlight):
         last = self._turn == len(before)
         options = self.options if last else before[self._turn]
         literal = f"[{self.address}]" if ":" in self.address else self.address
-        host = options.get("host") or self.options.get("authority") or f"{literal}:{self.port}"
+        host = options.get("host") or f"{literal}:{self.port}"
         body = (options.get("body") or "").encode("utf-8", "replace")
         lines = [f"{options['method']} {options['path']} HTTP/1.1", f"Host: {host}"]
         lines += [f"{key}: {value}" for key, value in options.get("headers", ())]

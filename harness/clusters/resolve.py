@@ -7,12 +7,22 @@ from dataclasses import dataclass, replace
 from typing import Any
 from typing import Protocol as Interface
 
+from harness.clusters.request_options import (
+    TOO_OLD,
+    UnresolvedError,
+    at_authority,
+    dns_options,
+    http_options,
+    shown,
+    tls_options,
+)
 from harness.model.builtin import CLUSTER_DOMAIN, DNS_POD
-from harness.model.probe import DnsQuery, HttpRequest, Probe, SourceKind, Target, TargetKind
+from harness.model.probe import DnsQuery, HttpRequest, Probe, Target, TargetKind, TlsRequest
+from harness.model.serving import admits
 from harness.model.topology import Family, Protocol, Service, ServicePort, ServiceType, Topology
 
 _KINDS = {Protocol.TCP: "tcp", Protocol.UDP: "udp", Protocol.SCTP: "sctp", Protocol.ICMP: "icmp"}
-_PROTOCOLS = {kind: protocol for protocol, kind in _KINDS.items()}
+_PROTOCOLS = {**{kind: protocol for protocol, kind in _KINDS.items()}, "tls": Protocol.TCP}
 
 
 class AddressBook(Interface):
@@ -61,10 +71,6 @@ def external_place(name: str) -> str:
     return f"external:{name}"
 
 
-class UnresolvedError(Exception):
-    """The probe has no address to go to; the text says why."""
-
-
 @dataclass(frozen=True, slots=True)
 class Proof:
     """Where a live listener must answer from inside: place, kind of probe, address, port."""
@@ -111,6 +117,11 @@ class Resolved:
     tour: tuple[Leg, ...] = ()
 
     @property
+    def identity(self) -> str:
+        """SPIFFE ID of the certificate that the client shows; empty when it shows none."""
+        return str(self.spec[4].get("certificate") or "").removesuffix(TOO_OLD)
+
+    @property
     def one_address(self) -> bool:
         """Whether all pods of the tour stand behind one address; the address alone leads to none of them."""
         return len({leg.spec[2] for leg in self.tour}) == 1
@@ -136,19 +147,22 @@ class Resolver:
         """
         source = str(probe.source)
         if isinstance(probe.request, DnsQuery):
-            options = _dns_options(probe.request, probe)
+            options = dns_options(probe.request, probe)
             return Resolved([source, "dns", self._resolver(probe), 53, options], (), self._dns_proof(probe))
         kind = _KINDS[probe.target.protocol]
         options = {}
         if isinstance(probe.request, HttpRequest):
             kind = "http"
-            options = _http_options(probe.request)
+            options = http_options(probe.request)
+        elif isinstance(probe.request, TlsRequest):
+            kind = "tls"
+            options = tls_options(probe.request, probe, self._topology)
         if probe.target.kind is TargetKind.HOST:
             name = probe.target.name
             lookup = {"names": [name], "type": "A" if probe.family is Family.IPV4 else "AAAA"}
             options = {**options, **lookup, "kind": kind, "port": probe.target.port}
-            if kind == "http" and not options.get("host"):
-                options["host"] = f"{name}:{probe.target.port}"
+            if kind == "http":
+                options = at_authority(options, f"{name}:{probe.target.port}")
             proofs = self._dns_proof(probe) + self._host_proof(probe, kind)
             return Resolved([source, "host", self._resolver(probe), 53, options], (), proofs)
         address, port, servers, proofs, ways = self._destination(
@@ -203,7 +217,7 @@ class Resolver:
         topology, addressing = self._topology, self._addressing
         if target.kind is TargetKind.POD:
             address = _need(pick(addressing.pod(target.name), family), target.name, family)
-            proof = Proof(target.name, kind, address, target.port)
+            proof = self._proof(target.name, kind, address, target.port)
             return address, target.port, (target.name,), (proof,), ()
         if target.kind is TargetKind.EXTERNAL:
             external = topology.externals[target.name]
@@ -221,6 +235,15 @@ class Resolver:
             return address, target.port, servers, (Proof(place, kind, address, target.port),), ()
         return self._translated(target, family, kind)
 
+    def _proof(self, pod: str, kind: str, address: str, port: int) -> Proof:
+        """A pod that takes only some identities must answer one of them."""
+        found = self._topology.pods.get(pod)
+        takes = admits(found, port) if found is not None and kind in ("tcp", "tls") else ()
+        if found is None or not takes:
+            return Proof(pod, kind, address, port)
+        servers = () if found.identity is None else (found.identity,)
+        return Proof(pod, "tls", address, port, (*shown(takes[0], servers).items(),))
+
     def _translated(self, target: Target, family: Family, kind: str) -> Destination:
         """Services: the address that is dialled, and the pods behind it."""
         addressing = self._addressing
@@ -232,7 +255,7 @@ class Resolver:
                 raise UnresolvedError(f"headless service {service.id} has no pods behind it")
             ids = tuple(dict.fromkeys(pod.id for pod, _ in backends))
             direct = tuple(
-                Proof(id, kind, _need(pick(addressing.pod(id), family), id, family), target.port)
+                self._proof(id, kind, _need(pick(addressing.pod(id), family), id, family), target.port)
                 for id in ids
             )
             ways = tuple((proof.place, proof.address) for proof in direct)
@@ -245,7 +268,7 @@ class Resolver:
         for pod, number in backends:
             backend = pick(addressing.pod(pod.id), family)
             if backend:
-                proofs.append(Proof(pod.id, kind, backend, number))
+                proofs.append(self._proof(pod.id, kind, backend, number))
         return (
             address,
             target.port,
@@ -342,24 +365,3 @@ def _need(address: str | None, what: str, family: Family) -> str:
     if address is None:
         raise UnresolvedError(f"{what} has no {family} address")
     return address
-
-
-def _dns_options(request: DnsQuery, probe: Probe) -> dict[str, Any]:
-    names = [request.name]
-    if request.search and not request.name.endswith("."):
-        namespace = probe.source.name.split("/")[0] if probe.source.kind is SourceKind.POD else "default"
-        suffixes = [f"{namespace}.svc.{CLUSTER_DOMAIN}", f"svc.{CLUSTER_DOMAIN}", CLUSTER_DOMAIN]
-        expanded = [f"{request.name}.{suffix}" for suffix in suffixes]
-        # As a pod's resolver does with ndots:5.
-        names = [*names, *expanded] if request.name.count(".") >= 5 else [*expanded, *names]
-    return {"names": names, "type": request.type, "tcp": request.tcp}
-
-
-def _http_options(request: HttpRequest) -> dict[str, Any]:
-    return {
-        "method": request.method,
-        "path": request.path,
-        "headers": [list(item) for item in request.headers],
-        "host": request.host,
-        "body": request.body,
-    }

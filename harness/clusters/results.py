@@ -55,6 +55,7 @@ class Outcomes:
         listening: bool | None,
         servers: tuple[str, ...],
         fates: Mapping[str, str] = NO_FATES,
+        identity: str = "",
     ) -> Observation:
         """One result with what the destination says of it.
 
@@ -64,6 +65,7 @@ class Outcomes:
             listening: Whether it listens; None = not asked.
             servers: Ids that may answer.
             fates: What the destinations did with handshakes (see `NOTE`).
+            identity: SPIFFE ID of the certificate that the client had to show; empty = none.
         """
         _, _, _, _, _, _, _, attempts, seconds, local, remote, note = result
         return Observation(
@@ -76,6 +78,7 @@ class Outcomes:
             "",
             local,
             remote,
+            client_identity=identity,
             handshake=fates.get(note[0], "") if note else "",
             server_identity=note[1] if len(note) > 1 else "",
         )

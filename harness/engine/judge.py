@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.model.outcome import Observation, OutcomeKind
-from harness.model.probe import DnsQuery, Probe
+from harness.model.outcome import REFUSED, Observation, OutcomeKind
+from harness.model.probe import DnsQuery, Probe, TlsRequest
 from harness.model.topology import Protocol
 from harness.model.verdict import Verdict
 
@@ -55,11 +55,13 @@ def judge(probe: Probe, seen: Observation) -> Judgement:
         case OutcomeKind.DNS:
             return _resolved(outcome.detail)
         case OutcomeKind.TLS:
-            return Judgement(Verdict.TLS_REJECTED)
+            return _alerted(seen)
         case OutcomeKind.TIMEOUT:
             return _silent(seen)
         case OutcomeKind.REFUSED | OutcomeKind.UNREACHABLE:
             return _refused(seen)
+        case OutcomeKind.RESET if isinstance(probe.request, TlsRequest) or seen.handshake:
+            return _rejected(seen)
         case OutcomeKind.RESET:
             return Judgement(
                 None, f"the connection was accepted and then reset ({outcome.by or 'no answer'})"
@@ -98,6 +100,31 @@ def _refused(seen: Observation) -> Judgement:
     if seen.listening and not seen.outcome.by.startswith(("rst", "icmp")):
         return Judgement(None, f"refused at the source itself ({seen.outcome.by or 'no route'})")
     return _denied(seen, Verdict.REJECT)
+
+
+def _alerted(seen: Observation) -> Judgement:
+    """An alert: the other side's, or this one's own because of whom it found there."""
+    if seen.outcome.by == "client" and not seen.handshake:
+        return Judgement(None, "the certificate was shown by something that is not the listener")
+    if seen.outcome.by == "client" and not seen.receipts:
+        return Judgement(Verdict.TLS_REJECTED)
+    return _rejected(seen)
+
+
+def _rejected(seen: Observation) -> Judgement:
+    """A handshake that came to nothing: the listener's doing, as it says itself, or it never saw it.
+
+    Where the listener took the handshake and the client was refused all the same, nobody knows by whom.
+    """
+    if seen.receipts:
+        return Judgement(None, "the handshake was refused, yet the listener has a receipt of the probe")
+    if seen.handshake.startswith(REFUSED):
+        return Judgement(Verdict.TLS_REJECTED)
+    if seen.handshake:
+        return Judgement(
+            None, f"{seen.outcome}, yet the listener had seen the ClientHello ({seen.handshake})"
+        )
+    return _denied(seen, Verdict.TLS_REJECTED)
 
 
 def _denied(seen: Observation, verdict: Verdict) -> Judgement:

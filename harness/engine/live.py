@@ -93,7 +93,7 @@ class LiveWorld(ScenarioRun):
     def _take_controls(self, step: Step) -> None:
         """Probe the paths that are not known to work yet, while no policy stands in the way."""
         fresh = {
-            key: cell.probe
+            key: key[0]
             for cell in step.cells
             for key in (plan.control_key(cell.probe, step.topology),)
             if self._controls.get(key, "not taken")

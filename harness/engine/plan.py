@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.model.builtin import DNS_POD
-from harness.model.probe import DnsQuery, Probe, SourceKind, TargetKind
+from harness.model.probe import (
+    NO_CERTIFICATE,
+    DnsQuery,
+    MutualTls,
+    Probe,
+    SourceKind,
+    TargetKind,
+    TlsRequest,
+)
 from harness.model.scenario import Cell, Scenario, Step
+from harness.model.serving import allowed
 from harness.model.topology import Family, Protocol, ServiceType, Topology
 
 ControlKey = tuple[Probe, tuple[tuple[str, int], ...]]
-"""A probe and the backends that its service has: a control holds for as long as both stay the same."""
+"""What is probed for control, and the backends of its service: it holds for as long as both stay the same."""
 
 
 def all_cells(step: Step) -> Iterator[Cell]:
@@ -21,7 +30,7 @@ def all_cells(step: Step) -> Iterator[Cell]:
 
 
 def control_key(probe: Probe, topology: Topology) -> ControlKey:
-    """What the control of a probe rests on."""
+    """What the control of a probe rests on; its first part is the probe that is sent."""
     backends: list[tuple[str, int]] = []
     if probe.target.kind in (TargetKind.SERVICE, TargetKind.NODEPORT):
         for service in topology.services.values():
@@ -31,7 +40,22 @@ def control_key(probe: Probe, topology: Topology) -> ControlKey:
                 if probe.target.kind is TargetKind.NODEPORT and port.node_port != probe.target.port:
                     continue
                 backends += [(pod.id, number) for pod, number in topology.backends(service, port)]
-    return probe, tuple(backends)
+    return control_probe(probe, topology), tuple(backends)
+
+
+def control_probe(probe: Probe, topology: Topology) -> Probe:
+    """What proves that the path of a probe works.
+
+    It is the probe itself, unless the destination takes some identities only, or the probe is about them:
+    then it is the same path as one whom the destination takes. A refusal of anybody else is a verdict.
+    """
+    takes = allowed(probe.target, topology)
+    mutual = isinstance(probe.request, TlsRequest) and probe.request.mutual is not None
+    if isinstance(probe.request, DnsQuery) or (takes is None and not mutual):
+        return probe
+    sni = probe.request.sni if isinstance(probe.request, TlsRequest) else None
+    shows = takes[0] if takes else NO_CERTIFICATE
+    return replace(probe, request=TlsRequest(sni, MutualTls(shows)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +96,8 @@ def controls(scenario: Scenario) -> tuple[ControlSweep, ...]:
 
 
 def _keys(cells: tuple[Cell, ...], topology: Topology) -> dict[ControlKey, Probe]:
-    return {control_key(cell.probe, topology): cell.probe for cell in cells}
+    keys = (control_key(cell.probe, topology) for cell in cells)
+    return {key: key[0] for key in keys}
 
 
 _DIALECT_FEATURES = {"admin": ("admin",), "cilium": ("cilium-policies",), "calico": ("calico-policies",)}

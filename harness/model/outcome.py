@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+REFUSED = "refused"
+"""What `Observation.handshake` begins with where the destination itself ended the handshake."""
+
 
 class OutcomeKind(StrEnum):
     """What the prober saw (design section 2)."""
@@ -69,8 +72,8 @@ class Observation:
         unwitnessed: Nothing of netcheck's runs at the destination: no token, no receipts.
         client_identity: SPIFFE ID of the certificate that the client had to show; empty when it had none.
         server_identity: SPIFFE ID of the certificate that the server showed; empty when it showed none.
-        handshake: What the destination did with the ClientHello of this probe: `done`, or `refused: WHY`;
-            empty = it has not seen it, or there was none.
+        handshake: What the destination did with the ClientHello of this probe, or with what came in its
+            place: `begun`, `done` or `refused: WHY`; empty = it has seen none.
         split: How the pods behind a service differ in their answers; empty when they agree.
     """
 

@@ -111,8 +111,10 @@ class Renaming:
             target = replace(target, name=self.identity(target.name))
         elif target.kind is TargetKind.HOST:
             target = replace(target, name=self.host(target.name))
-            if isinstance(request, HttpRequest) and request.host is None and target != probe.target:
-                request = replace(request, host=f"{probe.target.name}:{probe.target.port}")
+            if isinstance(request, HttpRequest) and target != probe.target:
+                authority = f"{probe.target.name}:{probe.target.port}"
+                after = tuple(replace(each, host=each.host or authority) for each in request.after)
+                request = replace(request, host=request.host or authority, after=after)
         if isinstance(request, DnsQuery):
             name = self._searched(request.name, probe.source, topology) if request.search else request.name
             request = replace(request, name=self.host(name))

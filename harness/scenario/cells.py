@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from harness.model.probe import Probe, Request, Source, SourceKind, Target, TargetKind
+from harness.model.probe import Probe, Request, Source, SourceKind, Target, TargetKind, TlsRequest
 from harness.model.scenario import Cell
 from harness.model.topology import Family, Protocol
 from harness.model.verdict import Expectation
 from harness.scenario import matrix, requests
 from harness.scenario.expectations import expectation, possible
+from harness.scenario.identities import fits, named, tls_request
 from harness.scenario.located import Text
 from harness.scenario.ports import protocol, report
 from harness.scenario.resolve import From, Names
@@ -20,18 +21,19 @@ from harness.scenario.schema import (
     DnsSpec,
     HttpSpec,
     MatrixSpec,
-    Part,
     PlainCellSpec,
     PlainHttpSpec,
     RequestSpec,
+    SequenceSpec,
 )
 from harness.scenario.targets import ICMP, PortWord, Targets, To
 from harness.scenario.world import World
+from harness.scenario.world_schema import Part
 from harness.source import Place
 from harness.source.diagnostics import Related
 from harness.source.values import BadValueError
 
-Entry = CellSpec | HttpSpec | DnsSpec | MatrixSpec | AllSpec
+Entry = CellSpec | HttpSpec | SequenceSpec | DnsSpec | MatrixSpec | AllSpec
 Pair = tuple[str, str]
 
 MAX_CELLS = 200_000
@@ -95,9 +97,12 @@ class Cells:
             pass
         return tuple(self.cells.values())
 
-    def _entry(self, entry: CellSpec | HttpSpec | DnsSpec | MatrixSpec, place: Place) -> None:
+    def _entry(self, entry: CellSpec | HttpSpec | SequenceSpec | DnsSpec | MatrixSpec, place: Place) -> None:
         if isinstance(entry, MatrixSpec):
             self._matrix(entry, place)
+            return
+        if isinstance(entry, SequenceSpec):
+            self._sequence(entry, place)
             return
         expected = expectation(entry.verdict, entry.known, entry.place_of("verdict", place), self.problems)
         if expected is None:
@@ -106,7 +111,10 @@ class Cells:
                 self.targets.read(text)
             return
         if isinstance(entry, CellSpec):
-            self._product(entry, entry.source, entry.to, expected, place)
+            before = self.problems.errors
+            request = tls_request(entry, place, self.problems)
+            if self.problems.errors == before:
+                self._product(entry, entry.source, entry.to, expected, place, request)
         elif isinstance(entry, HttpSpec):
             self._request(entry, entry.source, entry.http, expected, place)
         else:
@@ -130,14 +138,45 @@ class Cells:
         return text.place if several else entry.place(place)
 
     def _product(
-        self, entry: Part, sources: Sequence[Text], to: Sequence[Text], expected: Expectation, place: Place
+        self,
+        entry: Part,
+        sources: Sequence[Text],
+        to: Sequence[Text],
+        expected: Expectation,
+        place: Place,
+        request: TlsRequest | None = None,
     ) -> None:
         reached = [(text, item) for text in _once(to) for item in self.targets.read(text)]
         for text, source in self._sources(sources):
             for target_text, item in reached:
                 named = target_text if len(to) > 1 else text
                 where = self._place(entry, place, named, len(to) > 1 or len(sources) > 1)
-                self._add(_Wanted(source, item, None, expected, where))
+                self._add(_Wanted(source, item, request, expected, where))
+
+    def _sequence(self, entry: SequenceSpec, place: Place) -> None:
+        """Requests on one connection: each is a cell that knows which went before."""
+        wanted = [
+            expectation(verdict, (), entry.place_of("verdict", place), self.problems)
+            for verdict in entry.verdict
+        ]
+        asked = requests.sequence(entry, place, self.targets, self.problems)
+        sources = self._sources(entry.source)
+        if len(wanted) not in (1, len(entry.http)):
+            self.problems.error(
+                "sequence-verdicts",
+                f"{len(entry.http)} requests, and {len(wanted)} verdicts",
+                entry.place_of("verdict", place),
+                help="write a verdict for each request, or one for all of them",
+            )
+            return
+        if len(wanted) == 1:
+            wanted *= len(entry.http)
+        for spec, one, expected in zip(entry.http, asked or (), wanted, strict=False):
+            if expected is None:
+                continue
+            for item in one.targets:
+                for _, source in sources:
+                    self._add(_Wanted(source, item, one.request, expected, spec.place(place)))
 
     def _request(
         self,
@@ -247,6 +286,10 @@ class Cells:
         families = self._families(wanted)
         for family in families:
             probe = Probe(source, target, family, wanted.request)
+            if isinstance(wanted.request, TlsRequest):
+                probe = replace(probe, request=named(wanted.request, probe))
+                if not fits(probe, self.names.topology, wanted.place, self.problems):
+                    return
             if not possible(wanted.expected, probe, wanted.place, self.problems):
                 return
             self._keep(probe, wanted)

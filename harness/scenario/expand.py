@@ -13,11 +13,12 @@ from harness.scenario import names
 from harness.scenario.located import Text
 from harness.scenario.paths import Folder
 from harness.scenario.policies import Library, Reader, check_dialects
-from harness.scenario.schema import ScenarioSpec, StepSpec, WorldSpec
+from harness.scenario.schema import ScenarioSpec, StepSpec
 from harness.scenario.services import check_services
 from harness.scenario.steps import Steps
 from harness.scenario.structure import Checked, validate
 from harness.scenario.world import World
+from harness.scenario.world_schema import WorldSpec
 from harness.source.diagnostics import Problems, Related, did_you_mean
 from harness.source.nodes import MappingNode
 

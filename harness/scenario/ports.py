@@ -9,7 +9,7 @@ from typing import TypeVar
 from harness.model.topology import Listener, Protocol, ServicePort, ServiceType
 from harness.scenario import names
 from harness.scenario.located import Text
-from harness.scenario.schema import ListenSpec, ServicePortSpec
+from harness.scenario.world_schema import ListenSpec, ServicePortSpec
 from harness.source import Place
 from harness.source.diagnostics import Problems, Related, did_you_mean
 from harness.source.values import BadValueError, port

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.model.probe import DnsQuery, HttpRequest, Target, TargetKind
 from harness.model.topology import Protocol
 from harness.scenario import names
 from harness.scenario.located import Text
-from harness.scenario.schema import DnsSpec, RequestSpec
+from harness.scenario.schema import DnsSpec, RequestSpec, SequenceSpec
 from harness.scenario.targets import Targets, To
 from harness.source import Place
 from harness.source.diagnostics import Problems, did_you_mean
@@ -35,9 +35,19 @@ class Asked:
     request: HttpRequest | DnsQuery
 
 
-def http(spec: RequestSpec, place: Place, targets: Targets, problems: Problems) -> Asked | None:
-    """The request and its targets; None when it was reported."""
-    url = spec.url
+def http(
+    spec: RequestSpec, place: Place, targets: Targets, problems: Problems, url: Text | None = None
+) -> Asked | None:
+    """The request and its targets; None when it was reported.
+
+    Args:
+        spec: As it was written.
+        place: Where it stands.
+        targets: Reads the authority.
+        problems: Receives what is wrong.
+        url: What to read in place of the request's own URL.
+    """
+    url = url or spec.url
     before = problems.errors
     found = _URL.fullmatch(url)
     if found is None:
@@ -84,6 +94,52 @@ def http(spec: RequestSpec, place: Place, targets: Targets, problems: Problems) 
     host = None if spec.host is None else str(spec.host)
     body = None if spec.body is None else str(spec.body)
     return Asked(to, HttpRequest(str(method), path, headers, host, body))
+
+
+def sequence(spec: SequenceSpec, place: Place, targets: Targets, problems: Problems) -> list[Asked] | None:
+    """Requests on one connection, each with those before it; None when something was reported.
+
+    All go to the targets of the first; the others may name the same, or the path alone.
+    """
+    if not spec.http:
+        problems.error(
+            "empty-sequence", "`http:` has no requests", spec.place_of("http", place), help="write one"
+        )
+        return None
+    found: list[Asked] = []
+    earlier: list[HttpRequest] = []
+    first = spec.http[0]
+    head = _URL.fullmatch(first.url)
+    authority = "" if head is None else f"http://{head['authority']}"
+    before = problems.errors
+    for each in spec.http:
+        written = each.url
+        if each is not first and written.startswith("/"):
+            whole = Text(authority + written)
+            whole.node = written.node
+            written = whole
+        elif each is not first and head is not None and not _same_target(written, head["authority"]):
+            problems.error(
+                "sequence-target",
+                "the requests of a sequence share a connection, and this one goes elsewhere",
+                written.place,
+                help=f"write the path alone, or {authority}/…",
+            )
+            continue
+        asked = http(each, each.place(place), targets, problems, written)
+        if asked is not None and isinstance(asked.request, HttpRequest):
+            found.append(Asked(asked.targets, replace(asked.request, after=tuple(earlier))))
+            earlier.append(asked.request)
+        elif each is first:
+            # Its target is that of the others, too.
+            return None
+    return found if problems.errors == before else None
+
+
+def _same_target(url: Text, authority: str) -> bool:
+    found = _URL.fullmatch(url)
+    # What is no URL at all is reported as such.
+    return found is None or found["authority"] == authority
 
 
 def _slice(text: Text, start: int, end: int) -> Text:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, PrivateAttr, Tag, model_validator
-from pydantic.functional_validators import ModelWrapValidatorHandler
-from pydantic_core.core_schema import ValidationInfo
+from pydantic import Discriminator, Field, Tag
 
 from harness.scenario.fields import (
     AnyText,
-    Count,
     Duration,
     Established,
     FamilyName,
@@ -25,146 +22,16 @@ from harness.scenario.fields import (
     VerdictOrOracle,
     Words,
 )
-from harness.scenario.located import Table
-from harness.source.place import Place
-
-
-class Part(BaseModel):
-    """A mapping of the scenario language: no unknown keys, and it remembers where it stands."""
-
-    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True, arbitrary_types_allowed=True)
-
-    _table: Table | None = PrivateAttr(default=None)
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _remember(cls, data: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
-        if isinstance(data, Table) and info.context is not None:
-            # For suggestions about unknown keys; by identity, as equal mappings may stand in two places.
-            info.context[id(data)] = [field.alias or name for name, field in cls.model_fields.items()]
-        part = handler(data)
-        if isinstance(data, Table):
-            part._table = data
-        return part
-
-    def place(self, fallback: Place) -> Place:
-        """Where the mapping stands; `fallback` when it was left empty."""
-        return fallback if self._table is None else self._table.node.place
-
-    def place_of(self, key: str, fallback: Place) -> Place:
-        """Where the value of `key` stands."""
-        if self._table is None:
-            return fallback
-        node = self._table.node.get(key)
-        return self._table.node.place if node is None else node.place
-
-
-Labels = Annotated[dict[AnyText, AnyText], Present()]
-Texts = Annotated[list[Words], Several()]
-
-
-class NamespaceSpec(Part):
-    """A namespace."""
-
-    labels: Labels = Field({}, description="Labels; `kubernetes.io/metadata.name` is always set.")
-
-
-class ListenSpec(Part):
-    """A port that is listened on, written out."""
-
-    port: AnyText = Field(description="Port number.")
-    name: AnyText | None = Field(None, description="Name of the port, as in `containerPort.name`.")
-    protocol: AnyText | None = Field(None, description="TCP (default), UDP or SCTP.")
-
-
-def _text_or_table(value: Any) -> str:
-    return "mapping" if isinstance(value, Table) else "text"
-
-
-Listen = Annotated[
-    list[
-        Annotated[
-            Annotated[Port, Tag("text")] | Annotated[ListenSpec, Tag("mapping")],
-            Discriminator(_text_or_table),
-        ]
-    ],
-    Several(),
-]
-
-
-class PodSpec(Part):
-    """A pod."""
-
-    labels: Labels = Field({}, description="The pod's labels.")
-    annotations: Labels = Field({}, description="The pod's annotations.")
-    listen: Listen = Field([], description="Ports: `8080`, `8080/UDP`, `https=8443`, `dns=53/UDP`.")
-    service_account: Name | None = Field(
-        None, alias="serviceAccount", description="Service account; `default` when absent."
-    )
-    node: AnyText | None = Field(
-        None, description="Letter of a node; pods with the same letter share a node, others are spread."
-    )
-    host_network: Flag = Field(
-        False, alias="hostNetwork", description="The pod shares its node's network and address."
-    )
-    replicas: Count | None = Field(None, description="Makes pods `name-0`, `name-1`, …")
-
-
-class ServicePortSpec(Part):
-    """A port of a service, written out."""
-
-    port: AnyText = Field(description="The service's own port.")
-    target_port: AnyText | None = Field(
-        None, alias="targetPort", description="Port number or port name of the pods; `port` when absent."
-    )
-    name: AnyText | None = Field(None, description="Name of the service's port.")
-    protocol: AnyText | None = Field(None, description="TCP (default), UDP or SCTP.")
-    node_port: AnyText | None = Field(None, alias="nodePort", description="Port on every node.")
-
-
-ServicePorts = Annotated[
-    list[
-        Annotated[
-            Annotated[Port, Tag("text")] | Annotated[ServicePortSpec, Tag("mapping")],
-            Discriminator(_text_or_table),
-        ]
-    ],
-    Several(),
-]
-
-
-class ServiceSpec(Part):
-    """A service."""
-
-    selector: dict[AnyText, AnyText] = Field(description="Labels of the pods behind it; not empty.")
-    ports: ServicePorts = Field(
-        description="`80:8080` (with target), `80`, `80:http`, `name=53/UDP`, `80:8080:30080` (NodePort)"
-    )
-    type: AnyText | None = Field(None, description="ClusterIP (default), NodePort or Headless.")
-
-
-class ExternalSpec(Part):
-    """An address outside the cluster."""
-
-    address: Texts = Field(description="One IP address, or a list of one per family.")
-    listen: Listen = Field([], description="Ports, as for pods.")
-    names: Texts = Field([], description="DNS names that the cluster's DNS resolves to the address.")
-
-
-Namespaces = Annotated[dict[Name, Annotated[NamespaceSpec, Present()]], Present()]
-Pods = Annotated[dict[PodName, Annotated[PodSpec, Present()]], Present()]
-Services = Annotated[dict[PodName, ServiceSpec], Present()]
-Externals = Annotated[dict[Name, ExternalSpec], Present()]
-
-
-class WorldSpec(Part):
-    """Namespaces, pods, services and externals that several scenarios share."""
-
-    description: Words | None = Field(None, description="What this world is.")
-    namespaces: Namespaces | None = Field(None, description="Namespaces by name.")
-    pods: Pods = Field({}, description="Pods by `namespace/name`.")
-    services: Services = Field({}, description="Services by `namespace/name`.")
-    externals: Externals = Field({}, description="Addresses outside the cluster by name.")
+from harness.scenario.located import Items, Table, Text
+from harness.scenario.world_schema import (
+    Externals,
+    Labels,
+    Namespaces,
+    Part,
+    Pods,
+    Services,
+    Texts,
+)
 
 
 class KnownSpec(Part):
@@ -173,6 +40,10 @@ class KnownSpec(Part):
     backend: Words = Field(description="CNI name, with a version range if needed: `calico<3.33`.")
     verdict: Verdict = Field(description="What that backend does.")
     why: Words = Field(description="Where it is tracked.")
+
+
+def _flag_or_table(value: Any) -> str:
+    return "mapping" if isinstance(value, Table) else "flag"
 
 
 def _verdict_form(value: Any) -> str:
@@ -191,6 +62,35 @@ class Judged(Part):
     known: Annotated[list[KnownSpec], Several()] = Field([], description="Known deviations of backends.")
 
 
+class TlsSpec(Part):
+    """A TLS handshake in which the client shows no certificate and takes any."""
+
+    sni: AnyText | None = Field(None, description="Server name to send; the name of a `host:` when absent.")
+
+
+class MutualSpec(Part):
+    """A TLS handshake in which both sides show certificates."""
+
+    shows: AnyText | None = Field(
+        None,
+        alias="as",
+        description="What the client shows: `own` (when absent), `expired`, `other-trust-domain`, `none`, or "
+        "the SPIFFE ID of another workload.",
+    )
+    server: AnyText | None = Field(
+        None, description="SPIFFE ID that the client wants of the server; that of the target when absent."
+    )
+    sni: AnyText | None = Field(None, description="Server name to send.")
+
+
+Tls = Annotated[
+    Annotated[Flag, Tag("flag")] | Annotated[TlsSpec, Tag("mapping")], Discriminator(_flag_or_table)
+]
+Mutual = Annotated[
+    Annotated[Flag, Tag("flag")] | Annotated[MutualSpec, Tag("mapping")], Discriminator(_flag_or_table)
+]
+
+
 class CellSpec(Judged):
     """Connections from each source to each target."""
 
@@ -201,6 +101,8 @@ class CellSpec(Judged):
         description="`ns/pod:port[/PROTOCOL]`, `service:ns/name:port`, `nodeport:a:30080`, `node:a:port`, "
         "`external:name:port`, `host:dns.name:port`, `ns/pod/ICMP`."
     )
+    tls: Tls = Field(False, description="Shake hands, and send the token inside of TLS.")
+    mtls: Mutual = Field(False, description="The same with certificates on both sides.")
     verdict: Verdicts = Field(description="The verdict, or verdicts per backend with `default`.")
 
 
@@ -220,6 +122,22 @@ class HttpSpec(Judged):
     source: Texts = Field(alias="from", description="As for connections.")
     http: RequestSpec = Field(description="The request.")
     verdict: Verdicts = Field(description="The verdict, or verdicts per backend with `default`.")
+
+
+class NextRequestSpec(RequestSpec):
+    """A request that follows others; its URL may be the path alone."""
+
+    url: Words = Field(description="As for the first request, or the path alone.")
+
+
+class SequenceSpec(Part):
+    """HTTP requests one after another on one connection, a cell each."""
+
+    source: Texts = Field(alias="from", description="As for connections.")
+    http: list[NextRequestSpec] = Field(description="The requests, in order, all to one target.")
+    verdict: Annotated[list[Verdicts], Several()] = Field(
+        description="A verdict for each request, or one for all of them."
+    )
 
 
 class DnsSpec(Judged):
@@ -270,6 +188,8 @@ class PlainHttpSpec(Part):
 
 def _form(value: Any) -> str:
     if isinstance(value, Table):
+        if isinstance(value.get(Text("http")), Items):
+            return "sequence"
         for key in ("matrix", "all", "http", "dns"):
             if key in value:
                 return key
@@ -283,6 +203,7 @@ def _flow_form(value: Any) -> str:
 Expect = Annotated[
     Annotated[CellSpec, Tag("cell")]
     | Annotated[HttpSpec, Tag("http")]
+    | Annotated[SequenceSpec, Tag("sequence")]
     | Annotated[DnsSpec, Tag("dns")]
     | Annotated[MatrixSpec, Tag("matrix")]
     | Annotated[AllSpec, Tag("all")],

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from harness.scenario.located import Items, Table, Text, kind_of, located
-from harness.scenario.schema import Part
+from harness.scenario.world_schema import Part
 from harness.source.diagnostics import Problems, did_you_mean
 from harness.source.nodes import MappingNode, Node
 from harness.source.place import Place

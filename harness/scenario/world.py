@@ -19,9 +19,10 @@ from harness.model.topology import (
 )
 from harness.scenario import names
 from harness.scenario.addresses import outside_address
+from harness.scenario.identities import identity, strict_ports
 from harness.scenario.located import Text
 from harness.scenario.ports import listeners, report, service_ports, service_type
-from harness.scenario.schema import ExternalSpec, NamespaceSpec, PodSpec, ServiceSpec
+from harness.scenario.world_schema import ExternalSpec, NamespaceSpec, PodSpec, ServiceSpec
 from harness.source import Place
 from harness.source.diagnostics import Problems, Related, did_you_mean
 from harness.source.values import BadValueError
@@ -138,15 +139,19 @@ class World:
                 spec.node.place,
                 help="write one letter, a to z; pods with the same letter share a node",
             )
+        owner = f"pod {namespace}/{name}"
+        own = identity(spec.identity, namespace, "default" if account is None else account, self.problems)
+        ports = listeners(spec.listen, place, self.problems, owner)
         pod = Pod(
             namespace,
             name,
             self.labels(spec.labels, "label"),
             self.labels(spec.annotations, "annotation"),
-            listeners(spec.listen, place, self.problems, f"pod {namespace}/{name}"),
+            strict_ports(spec.mtls, ports, own, self.problems, owner),
             "default" if account is None else str(account),
             None if spec.node is None else str(spec.node),
             spec.host_network,
+            own,
         )
         if pod.host_network and pod.node is not None:
             self._host_ports(pod, key)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.engine.judge import judge, judge_control
 from harness.model.outcome import Observation, Outcome, OutcomeKind
-from harness.model.probe import Probe, Source, SourceKind, Target, TargetKind
+from harness.model.probe import MutualTls, Probe, Source, SourceKind, Target, TargetKind, TlsRequest
 from harness.model.topology import Protocol
 from harness.model.verdict import Verdict
 from tests.unit.kubernetes_worlds import probe
@@ -32,14 +34,21 @@ def seen(
     receipts: int = 0,
     listening: bool | None = None,
     servers: tuple[str, ...] = (),
+    handshake: str = "",
 ) -> Observation:
     return Observation(
         Outcome(kind, detail, by, token, served_by),
         receipts=receipts,
         listening=listening,
         expected_servers=servers,
+        handshake=handshake,
     )
 
+
+TLS = replace(TCP, request=TlsRequest("www.example.com"))
+MTLS = replace(TCP, request=TlsRequest(mutual=MutualTls()))
+REJECTED_TLS = Verdict.TLS_REJECTED
+NOT_ALLOWED = "refused: spiffe://a/b is not allowed"
 
 ALLOW, DROP, REJECT = Verdict.ALLOW, Verdict.DROP, Verdict.REJECT
 
@@ -118,7 +127,68 @@ ROWS: list[tuple[Probe, Observation, Verdict | None, str]] = [
     (HOST, seen(K.DNS, "NODATA", token=True), None, "the name has no address of the probe's family"),
     (HOST, seen(K.CONNECTED, token=True, receipts=1), ALLOW, ""),
     # TLS.
-    (TCP, seen(K.TLS, "handshake_failure"), Verdict.TLS_REJECTED, ""),
+    (TLS, seen(K.CONNECTED, token=True, receipts=1, handshake="done"), ALLOW, ""),
+    # The listener says itself that it refused, so it needs no other proof of being alive.
+    (MTLS, seen(K.TLS, "access-denied", by="server", handshake=NOT_ALLOWED), REJECTED_TLS, ""),
+    (MTLS, seen(K.TLS, "certificate-expired", by="server", handshake="refused: x"), REJECTED_TLS, ""),
+    (MTLS, seen(K.RESET, by="rst", handshake=NOT_ALLOWED), REJECTED_TLS, ""),
+    (TCP, seen(K.RESET, "closed without an answer", handshake="refused: no TLS"), REJECTED_TLS, ""),
+    (HTTP, seen(K.RESET, "closed without an answer", handshake="refused: no TLS"), REJECTED_TLS, ""),
+    (TCP, seen(K.TLS, "protocol-version", by="server", handshake="refused: no TLS"), REJECTED_TLS, ""),
+    # It never saw the ClientHello, and is alive: something on the way has rejected it.
+    (TLS, seen(K.RESET, by="rst", listening=True), REJECTED_TLS, ""),
+    (TLS, seen(K.RESET, "closed during the handshake", listening=True), REJECTED_TLS, ""),
+    (TLS, seen(K.TLS, "unrecognized-name", by="server", listening=True), REJECTED_TLS, ""),
+    (TLS, seen(K.RESET, by="rst"), None, "reset by rst, and nothing proves that the destination listens"),
+    (
+        TLS,
+        seen(K.RESET, by="rst", listening=False),
+        None,
+        "nobody listens there (reset by rst), so this is no denial",
+    ),
+    (
+        TLS,
+        seen(K.TLS, "internal-error", by="server", listening=False),
+        None,
+        "nobody listens there (tls:internal-error by server), so this is no denial",
+    ),
+    # The listener had it in its hands: who broke it off, nobody knows.
+    (
+        TLS,
+        seen(K.RESET, by="rst", listening=True, handshake="begun"),
+        None,
+        "reset by rst, yet the listener had seen the ClientHello (begun)",
+    ),
+    (
+        TLS,
+        seen(K.TLS, "internal-error", by="server", listening=True, handshake="done"),
+        None,
+        "tls:internal-error by server, yet the listener had seen the ClientHello (done)",
+    ),
+    (
+        TLS,
+        seen(K.RESET, by="rst", listening=True, receipts=1),
+        None,
+        "the handshake was refused, yet the listener has a receipt of the probe",
+    ),
+    # The client refuses whom it found there, who must be the listener.
+    (MTLS, seen(K.TLS, "bad-certificate", by="client", handshake="done"), REJECTED_TLS, ""),
+    (MTLS, seen(K.TLS, "unknown-ca", by="client", handshake="refused: alert"), REJECTED_TLS, ""),
+    (
+        MTLS,
+        seen(K.TLS, "unknown-ca", by="client", listening=True),
+        None,
+        "the certificate was shown by something that is not the listener",
+    ),
+    (
+        MTLS,
+        seen(K.TLS, "bad-certificate", by="client", handshake="done", receipts=1),
+        None,
+        "the handshake was refused, yet the listener has a receipt of the probe",
+    ),
+    # Layers below: a denial there is a denial of TLS, too.
+    (TLS, seen(K.TIMEOUT, listening=True), DROP, ""),
+    (TLS, seen(K.REFUSED, by="icmp 3/13 from 10.0.0.1", listening=True), REJECT, ""),
     # Silence.
     (TCP, seen(K.TIMEOUT, listening=True), DROP, ""),
     (TCP, seen(K.TIMEOUT, listening=False), None, "nobody listens there (timeout), so this is no denial"),
@@ -196,15 +266,16 @@ OBSERVATIONS = st.builds(
         Outcome,
         st.sampled_from(OutcomeKind),
         st.sampled_from(("", "200", "403", "503", "NOERROR", "REFUSED", "NXDOMAIN", "SERVFAIL", "EMFILE")),
-        st.sampled_from(("", "rst", "local", "icmp 3/3 from 10.0.0.1")),
+        st.sampled_from(("", "rst", "local", "icmp 3/3 from 10.0.0.1", "client", "server")),
         st.booleans(),
         st.sampled_from(("", "n/b", "n/c")),
     ),
     receipts=st.integers(0, 2),
     listening=st.sampled_from((None, False, True)),
     expected_servers=st.sampled_from(((), ("n/b",))),
+    handshake=st.sampled_from(("", "begun", "done", NOT_ALLOWED)),
 )
-PROBES = st.sampled_from((TCP, ICMP, HTTP, DNS, HOST))
+PROBES = st.sampled_from((TCP, ICMP, HTTP, DNS, HOST, TLS, MTLS))
 
 
 @given(PROBES, OBSERVATIONS)
@@ -214,9 +285,12 @@ def test_no_denial_without_proof(probe: Probe, observation: Observation) -> None
     assert (found.verdict is None) == bool(found.reason)
     if found.verdict in (None, Verdict.ALLOW):
         return
-    told = outcome.kind in (K.DNS, K.TLS) or (outcome.kind is K.HTTP and outcome.detail == "403")
-    assert told or observation.listening is True
-    assert outcome.kind not in (K.ERROR, K.RESET, K.CONNECTED)
+    told = outcome.kind is K.DNS or (outcome.kind is K.HTTP and outcome.detail == "403")
+    refused = found.verdict is REJECTED_TLS and observation.handshake.startswith("refused")
+    mistaken = found.verdict is REJECTED_TLS and outcome.by == "client" and observation.handshake != ""
+    assert told or refused or mistaken or observation.listening is True
+    assert outcome.kind not in (K.ERROR, K.CONNECTED)
+    assert outcome.kind is not K.RESET or found.verdict is REJECTED_TLS
     assert told or not observation.receipts
 
 
@@ -261,7 +335,11 @@ CONTROLS = [
     (DNS, seen(K.TIMEOUT, listening=True), "timeout although no policy stands in the way"),
     (HOST, seen(K.DNS, "NXDOMAIN", token=True), "dns:NXDOMAIN although no policy stands in the way"),
     (HOST, seen(K.CONNECTED, token=True, receipts=1), ""),
-    (TCP, seen(K.TLS, "no_certificate"), "tls:no_certificate although no policy stands in the way"),
+    (
+        MTLS,
+        seen(K.TLS, "certificate-required", by="server", handshake="refused: none"),
+        "tls:certificate-required by server although no policy stands in the way",
+    ),
 ]
 
 

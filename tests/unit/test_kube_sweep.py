@@ -105,7 +105,7 @@ class Network:
             address = self._dice.choice([self.addresses.pods[id][0] for id in self.ids])
             kind, port, lookup = options["kind"], options["port"], f"NOERROR {address}"
         if kind == "dns":
-            rest = ["NOERROR 10.96.0.1", 1, 0.01, "10.0.0.1:40000", f"{address}:53"]
+            rest = ["NOERROR 10.96.0.1", 1, 0.01, "10.0.0.1:40000", f"{address}:53", []]
             return [index, "dns", "NOERROR", "", True, "", *rest]
         once = timeout < 1.0 and attempts == 1 and (kind != "udp" or options.get("once"))
         met, seen = "", ""
@@ -117,7 +117,7 @@ class Network:
         if source == "n/cli" and not seen and self._flaky:
             self._flaky -= 1
             seen = "timeout"
-        rest = [lookup, 1, 0.01, "10.0.0.1:40000", f"{address}:{port}"]
+        rest = [lookup, 1, 0.01, "10.0.0.1:40000", f"{address}:{port}", []]
         if seen == "timeout":
             return [index, "timeout", "", "", False, "", *rest]
         if seen == "refused":

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from harness.clusters.lab.addressing import Addressing
-from harness.clusters.resolve import Proof, Resolved, Resolver, UnresolvedError, mark
+from harness.clusters.request_options import UnresolvedError
+from harness.clusters.resolve import Proof, Resolved, Resolver, mark
 from harness.model.builtin import DNS_POD, with_builtins
 from harness.model.probe import DnsQuery, HttpRequest, Probe, Source, SourceKind, Target, TargetKind
 from harness.model.topology import Family, Protocol, Service, ServicePort, ServiceType

@@ -48,6 +48,17 @@ def step(text: str, name: str = "one") -> str:
     return f"steps:\n  - name: {name}\n    expect: [{{from: a/cli, to: 'a/srv:80', verdict: allow}}]\n    {text}\n"
 
 
+ID = "spiffe://cluster.local/ns/a/sa/x"
+MTLS = PODS.replace(
+    "443]}\n  a/cli: {",
+    f"443], identity: true, mtls: {{443: {{allow: '{ID}'}}}}}}\n  a/cli: {{identity: true, ",
+)
+
+
+def sequence(*urls: str, verdict: str = "[allow, deny]") -> str:
+    return f"expect: [{{from: a/cli, http: [{', '.join(f'{{url: {url}}}' for url in urls)}], verdict: {verdict}}}]\n"
+
+
 # id of the diagnostic, the file, the text under its carets
 MISTAKES: list[tuple[str, str, str]] = [
     ("ambiguous-pod", PODS + cell(source="cli"), "cli"),
@@ -61,6 +72,29 @@ MISTAKES: list[tuple[str, str, str]] = [
     ("bad-header", PODS + http(more=", headers: {a: é}"), "é"),
     ("bad-host", PODS + cell("host:a..b:80"), "a..b"),
     ("bad-host", PODS + "expect: [{from: a/cli, dns: 'a b', verdict: deny}]\n", "'a b'"),
+    ("bad-host", PODS + cell(more=", tls: {sni: 10.0.0.1}"), "10.0.0.1"),
+    ("bad-host", MTLS + cell("a/srv:443", more=", mtls: {sni: 'a b'}"), "'a b'"),
+    ("bad-identity", PODS.replace("b/cli: {}", "b/cli: {identity: api}") + GOOD, "api"),
+    ("bad-identity", PODS.replace("b/cli: {}", "b/cli: {identity: 'spiffe://x'}") + GOOD, "'spiffe://x'"),
+    ("bad-identity", MTLS.replace(f"'{ID}'", "[]") + GOOD, "[]"),
+    ("bad-identity", MTLS.replace(f"'{ID}'", "'https://x'") + GOOD, "'https://x'"),
+    ("bad-identity", MTLS + cell("a/srv:443", more=", mtls: {as: expierd}"), "expierd"),
+    ("bad-identity", MTLS + cell("a/srv:443", more=", mtls: {as: 'spiffe://A/b'}"), "'spiffe://A/b'"),
+    ("bad-identity", MTLS + cell("a/srv:443", more=", mtls: {server: x}"), "x"),
+    ("bad-mtls-port", MTLS.replace("{443: {", "{444: {") + GOOD, "444"),
+    ("bad-mtls-port", MTLS.replace("https=443]", "443/UDP]").replace("{443: {", "{443: {") + GOOD, "443"),
+    ("no-identity", MTLS.replace("443], identity: true", "443]") + GOOD, "443"),
+    ("no-identity", MTLS + cell("a/srv:443", "b/cli", more=", mtls: true"), "{from: 'b/cli', to: 'a/srv:443', verdict: allow, mtls: true}"),
+    ("no-identity", MTLS + cell("a/srv:443", "node:a", more=", mtls: {as: expired}"), "{from: 'node:a', to: 'a/srv:443', verdict: allow, mtls: {as: expired}}"),
+    ("no-identity", MTLS + cell("external:net:443", more=", mtls: true"), "{from: 'a/cli', to: 'external:net:443', verdict: allow, mtls: true}"),
+    ("bad-target", PODS + cell("a/srv/ICMP", more=", tls: true"), "{from: 'a/cli', to: 'a/srv/ICMP', verdict: allow, tls: true}"),
+    ("tls-twice", MTLS + cell("a/srv:443", more=", tls: {sni: a.b}, mtls: true"), "{sni: a.b}"),
+    ("empty-sequence", PODS + sequence(verdict="allow"), "[]"),
+    ("sequence-target", PODS + sequence("'http://a/srv:80/'", "'http://a/srv:443/'"), "'http://a/srv:443/'"),
+    ("sequence-verdicts", PODS + sequence("'http://a/srv:80/'", "/b", "/c"), "[allow, deny]"),
+    ("bad-url", PODS + sequence("a/srv:80", "/b"), "a/srv:80"),
+    ("bad-url", PODS + sequence("'http://a/srv:80/'", "'/b c'"), "'/b c'"),
+    ("unknown-pod", PODS + sequence("'http://a/srvr:80/'", "/b"), "a/srvr"),
     ("bad-label", PODS.replace("app: cli", "-x: cli") + GOOD, "-x"),
     ("bad-label", PODS.replace("app: cli", "app: 'spiffe://x'") + GOOD, "'spiffe://x'"),
     ("bad-label-change", PODS + step("label: {set: {a: b}}"), "{set: {a: b}}"),

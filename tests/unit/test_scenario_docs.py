@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from harness.model.features import FEATURES
 from harness.scenario import json_schema, load
 from harness.scenario import schema as models
+from harness.scenario import world_schema as world_models
 from harness.source.render import render
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +33,7 @@ def test_every_example_is_a_scenario(tmp_path: Path, example: str):
 
 
 def test_every_key_is_in_the_reference():
-    for model in vars(models).values():
+    for model in (*vars(models).values(), *vars(world_models).values()):
         if isinstance(model, type) and issubclass(model, BaseModel):
             for name, field in model.model_fields.items():
                 assert re.search(rf"\b{field.alias or name}\b", FORMAT), f"{model.__name__}.{name}"

@@ -11,7 +11,8 @@ from typing import Any
 from harness.clusters.kube.fleet import MARGIN, Fleet
 from harness.clusters.kube.outside import Externals, NoExternals, Outside
 from harness.clusters.kube.streams import Stream
-from harness.clusters.resolve import Proof, Resolved, UnresolvedError, external_place
+from harness.clusters.request_options import UnresolvedError
+from harness.clusters.resolve import Proof, Resolved, external_place
 from harness.engine.cluster import ClusterError
 from harness.model.probe import Probe, SourceKind, TargetKind
 from harness.model.topology import External, Topology

@@ -136,7 +136,8 @@ class Fleet:
                 return self._talk(pod, talk)
             except StreamError as trouble:
                 return [
-                    [spec[0], "error", str(trouble), "", False, "", "", 0, 0.0, "", ""] for spec in plan[pod]
+                    [spec[0], "error", str(trouble), "", False, "", "", 0, 0.0, "", "", []]
+                    for spec in plan[pod]
                 ]
 
         pods = [pod for pod, specs in plan.items() if specs]

@@ -11,7 +11,8 @@ from harness.clusters.kube.addresses import Addresses
 from harness.clusters.kube.draws import SECONDS, draw
 from harness.clusters.kube.external_agents import ExternalAgents, UnwitnessedError
 from harness.clusters.kube.fleet import Arrived, Fleet
-from harness.clusters.resolve import Proof, Resolved, Resolver, UnresolvedError
+from harness.clusters.request_options import UnresolvedError
+from harness.clusters.resolve import Proof, Resolved, Resolver
 from harness.clusters.results import KIND, LOOKUP, TOKEN, Outcomes, undecided
 from harness.clusters.tours import Results, tour
 from harness.model.builtin import CLUSTER_DOMAIN, DNS_POD

@@ -25,7 +25,8 @@ from harness.clusters.kube.service_ways import ServiceWays, ways
 from harness.clusters.kube.standing import Standing
 from harness.clusters.kube.sweeper import Sweeper, by_source
 from harness.clusters.kube.tenancy import Stay
-from harness.clusters.resolve import Resolved, Resolver, UnresolvedError
+from harness.clusters.request_options import UnresolvedError
+from harness.clusters.resolve import Resolved, Resolver
 from harness.clusters.results import LOCAL, REMOTE
 from harness.engine.cluster import ClusterError, Flows, InForce
 from harness.model.builtin import DNS_POD, with_builtins

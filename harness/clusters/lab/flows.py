@@ -10,7 +10,8 @@ from typing import Any
 
 from harness.clusters.lab.addressing import Addressing
 from harness.clusters.lab.link import Processes
-from harness.clusters.resolve import Resolver, UnresolvedError
+from harness.clusters.request_options import UnresolvedError
+from harness.clusters.resolve import Resolver
 from harness.clusters.results import sample_outcome
 from harness.engine.cluster import ClusterError, FlowRecord, Sample
 from harness.model.outcome import Outcome, OutcomeKind

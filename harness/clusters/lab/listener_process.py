@@ -62,6 +62,10 @@ class ListenerProcess:
                 for identity in message["identities"]:
                     self._server.close(identity)
                 self._master.send({"op": "closed"})
+            case "certify":
+                for identity, guard in message["guards"].items():
+                    self._server.certify(identity, guard)
+                self._master.send({"op": "certified"})
             case "zone":
                 self._zone = Zone.from_wire(message["zone"])
                 self._master.send({"op": "zone"})
@@ -74,6 +78,7 @@ class ListenerProcess:
                         "id": message["id"],
                         "counts": list(counts.items()),
                         "questions": self._questions.take(),
+                        "fates": self._server.fates(),
                         "attempts": self._arrivals.attempts(message["id"]),
                     }
                 )

@@ -8,11 +8,14 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from harness.clusters.authority import Authority
+from harness.clusters.certificates import Wallet
 from harness.clusters.lab.addressing import Addressing
 from harness.clusters.lab.enforce import Compiled
 from harness.clusters.lab.link import Processes
 from harness.clusters.lab.open_points import OpenPoints
-from harness.clusters.resolve import Proof, Resolved, Resolver, UnresolvedError
+from harness.clusters.request_options import UnresolvedError
+from harness.clusters.resolve import Proof, Resolved, Resolver
 from harness.clusters.results import LOOKUP, TOKEN, Outcomes, undecided
 from harness.clusters.tours import tour
 from harness.model.outcome import Observation, Outcome, OutcomeKind
@@ -40,13 +43,15 @@ _MARGIN = 30.0
 class Sweeper:
     """Talks to the probers and the listener of one lab."""
 
-    def __init__(self, processes: Processes, nonce: str) -> None:
+    def __init__(self, processes: Processes, nonce: str, authority: Authority) -> None:
         self._probers = processes.probers
         self._listener = processes.listener
         self._keeper = processes.keeper
         self._numbers = itertools.count(1)
         self._turns: dict[str, int] = {}
         self._overflows: dict[str, int] = {}
+        self._wallet = Wallet(authority)
+        self._fates: dict[str, str] = {}
         for prober in self._probers:
             prober.send({"op": "hello", "nonce": nonce})
 
@@ -65,6 +70,7 @@ class Sweeper:
         """Send the probes; see `engine.cluster.World.sweep`."""
         resolved: dict[int, Resolved] = {}
         found: dict[int, Observation] = {}
+        self._fates = {}
         points = OpenPoints(self._keeper, compiled, probes)
         number = self.number()
         self._begin(number, timeout, ATTEMPTS)
@@ -101,7 +107,12 @@ class Sweeper:
         outcomes = Outcomes()
         for index, result in results.items():
             found[index] = outcomes.observation(
-                result, receipts.get(index, 0), listening.get(index), resolved[index].servers
+                result,
+                receipts.get(index, 0),
+                listening.get(index),
+                resolved[index].servers,
+                self._fates,
+                resolved[index].identity,
             )
         for index, split in splits.items():
             found[index] = replace(found[index], split=split)
@@ -130,6 +141,7 @@ class Sweeper:
         results = {result[0]: result for result in self._results(timeout)}
         answer = self._listener.ask({"op": "receipts", "id": number})
         receipts = {int(index): int(count) for index, count in answer["counts"]}
+        self._fates.update(answer["fates"])
         if answer["questions"]:
             asked = {tuple(key): int(count) for key, count in answer["questions"]}
             for index, result in results.items():
@@ -174,6 +186,10 @@ class Sweeper:
 
     def _plan(self, number: int, specs: list[list[Any]], *, last: bool) -> None:
         """Share a part of a plan among the probers; a source always has the same one."""
+        keys = self._wallet.lacking(specs)
+        if keys is not None:
+            for prober in self._probers:
+                prober.send(keys)
         shares: list[list[list[Any]]] = [[] for _ in self._probers]
         for spec in specs:
             turn = self._turns.setdefault(spec[1], len(self._turns))

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from harness.clusters.authority import Authority
+from harness.clusters.certificates import guards_of, strict
 from harness.clusters.lab import enforce, evidence, services
 from harness.clusters.lab.addressing import Addressing
 from harness.clusters.lab.dns import make_zone
@@ -20,7 +22,7 @@ from harness.engine.cluster import ClusterError, Flows, InForce
 from harness.model.builtin import DNS_POD, with_builtins
 from harness.model.outcome import Observation
 from harness.model.policy import Policy, PolicyRef
-from harness.model.probe import Probe
+from harness.model.probe import Probe, TlsRequest
 from harness.model.rules import Stage
 from harness.model.topology import Pod, Topology
 
@@ -43,7 +45,9 @@ class LabWorld:
         self._stages: tuple[Stage, ...] = ()
         self._compiled: dict[str, enforce.Compiled] = {}
         self._tables: dict[tuple[str, str], str] = {}
-        self._sweeper = Sweeper(processes, nonce)
+        self._authority = Authority()
+        self._sweeper = Sweeper(processes, nonce, self._authority)
+        self._certified: set[str] | None = None
         self._changed = 0.0
         self._in_force = 0.0
         self.build_seconds = 0.0
@@ -89,6 +93,8 @@ class LabWorld:
             if item.listeners
         ]
         self._listen(listeners)
+        if self._certified is not None or any(strict(pod) for pod in topology.pods.values()):
+            self._certify()
         self._processes.listener.ask({"op": "zone", "zone": make_zone(topology, self._addressing)})
         self._load()
         self.build_seconds = self.build_seconds or time.monotonic() - began
@@ -102,6 +108,8 @@ class LabWorld:
 
     def _remove(self, pods: Sequence[str]) -> None:
         self._processes.listener.ask({"op": "close", "identities": list(pods)})
+        if self._certified is not None:
+            self._certified.difference_update(pods)
         operations = self._wiring.gone(pods)
         for pod in pods:
             self._addressing.renew(self._topology.pods[pod])
@@ -122,6 +130,14 @@ class LabWorld:
         failures = self._processes.listener.ask({"op": "listen", "listeners": list(listeners)})["failures"]
         if failures:
             raise ClusterError("; ".join(str(why) for _, why in failures[:5]))
+
+    def _certify(self) -> None:
+        """Give the listeners certificates that have none yet; worlds without TLS never come here."""
+        self._certified = known = self._certified or set()
+        guards = guards_of(self._topology, self._authority, known)
+        if guards:
+            self._processes.listener.ask({"op": "certify", "guards": guards})
+            known.update(guards)
 
     # -- policies --------------------------------------------------------------------------------------
 
@@ -188,6 +204,8 @@ class LabWorld:
 
     def sweep(self, probes: Sequence[Probe], timeout: float) -> tuple[Observation, ...]:
         """See `engine.cluster.World`."""
+        if any(isinstance(probe.request, TlsRequest) for probe in probes):
+            self._certify()
         return self._sweeper.sweep(probes, timeout, self._topology, self._addressing, self._compiled)
 
     def start_flows(self, probes: Sequence[Probe], established: Sequence[Probe], timeout: float) -> Flows:
