@@ -58,7 +58,9 @@ class Classes:
         for identity in self.topology.pods:
             if identity != subject:
                 yield End(SourceKind.POD, identity, node="a"), Family.IPV4
-        yield End(SourceKind.NODE, "b", node="b"), Family.IPV4
+        # To Cilium the pod's own node is another peer than the rest of them.
+        for node in ("a", "b"):
+            yield End(SourceKind.NODE, node, node=node), Family.IPV4
         for address in self.addresses:
             family = Family.IPV4 if address.version == 4 else Family.IPV6
             yield End(SourceKind.EXTERNAL, str(address), address=address), family
@@ -203,13 +205,13 @@ def _edges(wish: PortWish) -> set[int]:
 
 
 def _addresses(found: Material) -> Iterator[ipaddress.IPv4Address | ipaddress.IPv6Address]:
-    """The first address of every block and exception, and the one behind each."""
-    seen: set[ipaddress.IPv4Address | ipaddress.IPv6Address] = set()
+    """The first address of every block and exception, and the one behind each.
+
+    One is always there: Cilium's entities tell the outside from nodes and pods without any block.
+    """
+    seen: set[ipaddress.IPv4Address | ipaddress.IPv6Address] = {ipaddress.ip_address("0.0.0.0")}
     networks: list[Network] = [item for block in found.blocks for item in (block.network, *block.excepts)]
-    versions = {network.version for network in networks}
-    if 4 in versions:
-        seen.add(ipaddress.ip_address("0.0.0.0"))
-    if 6 in versions:
+    if any(network.version == 6 for network in networks):
         seen.add(ipaddress.ip_address("::"))
     for network in networks:
         seen.add(network.network_address)

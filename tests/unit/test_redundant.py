@@ -47,7 +47,54 @@ def said(*policies: Policy) -> list[tuple[str, str]]:
     return found
 
 
+def cilium(name: str, spec: dict[str, Any]) -> Policy:
+    metadata = {"name": name, "namespace": "shop"}
+    manifest = {
+        "apiVersion": "cilium.io/v2",
+        "kind": "CiliumNetworkPolicy",
+        "metadata": metadata,
+        "spec": spec,
+    }
+    problems = Problems()
+    (document,) = read_text(yaml.safe_dump(manifest), f"{name}.yaml", problems)
+    assert isinstance(document.root, MappingNode)
+    found = parse_manifest(document.root, "shop", problems)
+    assert found is not None, problems.found
+    return found
+
+
+API = {"matchLabels": {"app": "api"}}
+
 CASES: dict[str, tuple[list[Policy], list[tuple[str, str]]]] = {
+    "everything in the cluster is not everything": (
+        [cilium("a", {"endpointSelector": {}, "ingress": [{"fromEntities": ["cluster"]}]})],
+        [],
+    ),
+    "everything outside is something": (
+        [
+            cilium("a", {"endpointSelector": {}, "egress": [{"toEntities": ["cluster"]}]}),
+            cilium("b", {"endpointSelector": API, "egress": [{"toEntities": ["world"]}]}),
+        ],
+        [],
+    ),
+    "a pod's own node is a peer like others for what leaves": (
+        [
+            cilium("a", {"endpointSelector": API, "egress": [{"toEntities": ["remote-node"]}]}),
+            cilium(
+                "b",
+                {
+                    "endpointSelector": API,
+                    "enableDefaultDeny": {"egress": False},
+                    "egress": [{"toEntities": ["host"]}],
+                },
+            ),
+        ],
+        [],
+    ),
+    "everything is everything": (
+        [cilium("a", {"endpointSelector": {}, "ingress": [{"fromEntities": ["all"]}]})],
+        [("a", "whole")],
+    ),
     "for which addresses a name stands, nobody knows": (
         [
             policy(
