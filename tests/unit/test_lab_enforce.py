@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.clusters.lab.addressing import Addressing
-from harness.clusters.lab.enforce import TABLE, Compiled, _merge, compile_node
+from harness.clusters.lab.clauses import merge_ranges
+from harness.clusters.lab.enforce import TABLE, Compiled, compile_node
 from harness.model.builtin import DNS_POD
 from harness.model.rules import (
     OPEN_POINTS,
@@ -243,7 +244,7 @@ def test_equal_sets_are_one() -> None:
 
 @given(st.lists(st.tuples(st.integers(1, 100), st.integers(0, 9)).map(lambda x: (x[0], x[0] + x[1]))))
 def test_merged_ranges_hold_the_same_ports_without_overlap(ranges: list[tuple[int, int]]) -> None:
-    merged = _merge(ranges)
+    merged = merge_ranges(ranges)
     assert {port for low, high in merged for port in range(low, high + 1)} == {
         port for low, high in ranges for port in range(low, high + 1)
     }

@@ -4,37 +4,34 @@ Per node one table. A forwarded packet of a new connection meets the egress chai
 from and the ingress chain of the pod that it goes to; what the node itself sends to its pods never gets here,
 so it is always allowed (semantics.md 3.1 no. 11). In these chains ``return`` is allow, the last rule is the
 default of the last stage. Established connections pass first (semantics.md 4 no. 13, read least strictly).
+
+A rule with an application marks the packet and lets the reading go on; a packet that is left with the mark
+goes to the proxy (`steering`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from harness.clusters.lab.addressing import FAMILIES, POD_RANGES, Addressing
+from harness.clusters.lab import steering
+from harness.clusters.lab.addressing import FAMILIES, POD_RANGES, Addressing, family_of
+from harness.clusters.lab.clauses import ICMP, IP, Writer, peers, port_clauses
 from harness.clusters.lab.services import NODEPORT_MARK
-from harness.clusters.resolve import pick
-from harness.model.rules import Action, Block, Direction, Match, Ports, Reach, Rule, Stage
-from harness.model.topology import Family, Protocol
+from harness.clusters.lab.steering import DECIDED, LOCAL_MARK, REMEMBERED
+from harness.model.application import Authentication
+from harness.model.rules import Action, Direction, Rule, Stage
+from harness.model.topology import Family
 
 TABLE = "netcheck_policy"
-
-_IP = {Family.IPV4: "ip", Family.IPV6: "ip6"}
-_TYPE = {Family.IPV4: "ipv4_addr", Family.IPV6: "ipv6_addr"}
-_ICMP = {Family.IPV4: "icmp", Family.IPV6: "ipv6-icmp"}
-_PEER = {Direction.INGRESS: "saddr", Direction.EGRESS: "daddr"}
-
-_NOTES = 1 << 20
-"""Connections that one open point may note in one sweep; more than the largest matrix has on one node.
-
-When such a set is full, nft takes its rule for one that does not match, and the packet would be dropped.
-"""
 
 _ALWAYS = (
     "ct state established,related accept",
     "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, nd-router-advert } accept",
 )
 """What passes whatever the policies say."""
+
+_PEER_FIELD = {Direction.INGRESS: "saddr", Direction.EGRESS: "daddr"}
 
 
 @dataclass(slots=True)
@@ -51,56 +48,6 @@ class Compiled:
     open_sets: dict[str, str]
 
 
-@dataclass(slots=True)
-class _Writer:
-    addressing: Addressing
-    sets: dict[tuple[str, ...], str] = field(default_factory=dict)
-    lines: list[str] = field(default_factory=list)
-    chains: list[str] = field(default_factory=list)
-    comments: dict[str, str] = field(default_factory=dict)
-    open_sets: dict[str, str] = field(default_factory=dict)
-
-    def address_set(self, family: Family, elements: Iterable[str], interval: bool = False) -> str:
-        """Name of a set with these addresses; equal sets are one."""
-        items = tuple(sorted(elements))
-        key = (family.value, *items)
-        if key not in self.sets:
-            name = f"a{len(self.sets)}"
-            self.sets[key] = name
-            flags = " flags interval; auto-merge;" if interval else ""
-            self.lines.append(
-                f"set {name} {{ type {_TYPE[family]};{flags} elements = {{ {', '.join(items)} }} }}"
-            )
-        return f"@{self.sets[key]}"
-
-    def comment(self, text: str) -> str:
-        """A short comment that stands for `text`; nft allows 128 bytes only."""
-        name = f"r{len(self.comments)}"
-        self.comments[name] = text
-        return f'comment "{name}"'
-
-    def note_open(self, point: str, family: Family, protocol: str | None) -> str:
-        """The statement that records a connection which rests on an open point."""
-        ip = _IP[family]
-        version = "4" if family is Family.IPV4 else "6"
-        slug = point.replace("-", "_")
-        if protocol is None:
-            name = f"open{version}_plain_{slug}"
-            key, kind = f"{ip} saddr . {ip} daddr", f"{_TYPE[family]} . {_TYPE[family]}"
-        else:
-            name = f"open{version}_{slug}"
-            key = (
-                f"{ip} saddr . th sport . ip6 daddr"
-                if family is Family.IPV6
-                else f"{ip} saddr . th sport . ip daddr"
-            )
-            kind = f"{_TYPE[family]} . inet_service . {_TYPE[family]}"
-        if name not in self.open_sets:
-            self.open_sets[name] = point
-            self.lines.append(f"set {name} {{ type {kind}; flags dynamic; size {_NOTES}; }}")
-        return f"update @{name} {{ {key} }} "
-
-
 def compile_node(
     stages: Sequence[Stage], addressing: Addressing, node: str, interfaces: Mapping[str, str]
 ) -> Compiled:
@@ -112,14 +59,17 @@ def compile_node(
         node: Whose table it is.
         interfaces: Interface on this node of each pod that runs here and has one of its own.
     """
-    writer = _Writer(addressing)
+    writer = Writer(addressing)
     maps = {}
     for direction in (Direction.EGRESS, Direction.INGRESS):
         maps[direction] = _direction(
             writer, [item for item in stages if item.direction is direction], direction, interfaces
         )
+    proxied = {direction: _proxied(stages, direction, interfaces) for direction in Direction}
     hairpins = sorted({*maps[Direction.EGRESS], *maps[Direction.INGRESS]})
     forward = [*_ALWAYS]
+    if any(proxied.values()):
+        forward.append(f"{steering.has(DECIDED)}accept")
     for family in FAMILIES:
         if hairpins:
             pairs = ", ".join(f'"{item}" . "{item}"' for item in hairpins)
@@ -132,18 +82,37 @@ def compile_node(
         if maps[direction]:
             jumps = ", ".join(f'"{item}" : jump {chain}' for item, chain in maps[direction].items())
             forward.append(f"{name} vmap {{ {jumps} }}")
+    early = []
+    if any(proxied.values()):
+        addresses = {
+            interface: [(family_of(address), address) for address in addressing.pod(pod)]
+            for pod, interface in interfaces.items()
+        }
+        early = steering.policy_chains(maps, addresses, proxied)
     script = [
         f"table inet {TABLE} {{",
         *writer.lines,
         *writer.chains,
+        *early,
+        *_to_node(stages, maps[Direction.EGRESS], interfaces),
         "chain forward {",
         "type filter hook forward priority filter; policy accept;",
         *forward,
         "}",
-        *_to_node(stages, maps[Direction.EGRESS], interfaces),
         "}",
     ]
     return Compiled("\n".join(script) + "\n", writer.comments, writer.open_sets)
+
+
+def _proxied(stages: Sequence[Stage], direction: Direction, interfaces: Mapping[str, str]) -> set[str]:
+    """Interfaces of the pods that some rule with an application is for."""
+    found: set[str] = set()
+    for stage in stages:
+        if stage.direction is direction:
+            for block in stage.blocks:
+                if any(rule.application is not None for rule in block.rules):
+                    found |= block.subjects
+    return {interface for pod, interface in interfaces.items() if pod in found}
 
 
 def _to_node(stages: Sequence[Stage], chains: Mapping[str, str], interfaces: Mapping[str, str]) -> list[str]:
@@ -164,13 +133,14 @@ def _to_node(stages: Sequence[Stage], chains: Mapping[str, str], interfaces: Map
         "chain input {",
         "type filter hook input priority filter; policy accept;",
         *_ALWAYS,
+        f"{steering.has(LOCAL_MARK)}accept",
         f"iifname vmap {{ {jumps} }}",
         "}",
     ]
 
 
 def _direction(
-    writer: _Writer, stages: Sequence[Stage], direction: Direction, interfaces: Mapping[str, str]
+    writer: Writer, stages: Sequence[Stage], direction: Direction, interfaces: Mapping[str, str]
 ) -> dict[str, str]:
     """Chains of one direction; returns the chain of each interface that is policed."""
     groups: dict[tuple[tuple[int, ...], ...], list[str]] = {}
@@ -209,7 +179,7 @@ def _split(
 
 
 def _chain(
-    writer: _Writer,
+    writer: Writer,
     stages: Sequence[Stage],
     shape: tuple[tuple[int, ...], ...],
     direction: Direction,
@@ -229,8 +199,7 @@ def _chain(
         if not stage.ordered:
             # What rests on an open point comes last: it decides only where nothing definite does.
             rules.sort(key=lambda item: item.open_point is not None)
-        for rule in rules:
-            body += _rule(writer, rule, direction, members, after)
+        body += _rules(writer, rules, direction, members, after)
         isolating = [block for block in blocks if block.isolates]
         if isolating and stage.default is Action.DENY:
             origins = ", ".join(dict.fromkeys(str(block.origin) for block in isolating))
@@ -243,14 +212,14 @@ def _chain(
         writer.chains.append("\n".join([f"chain {name} {{", *body, "}"]))
 
 
-def _default_deny(writer: _Writer, text: str, *, silent: bool) -> list[str]:
+def _default_deny(writer: Writer, text: str, *, silent: bool) -> list[str]:
     """The end of a stage; `silent` = the policies that isolate say nothing about ICMP."""
     lines = []
     for family in FAMILIES:
         version = f"meta nfproto {family.value} "
         if silent:
             icmp = writer.note_open("icmp", family, None)
-            lines.append(f"{version}meta l4proto {_ICMP[family]} {icmp}counter drop {writer.comment(text)}")
+            lines.append(f"{version}meta l4proto {ICMP[family]} {icmp}counter drop {writer.comment(text)}")
         node = writer.note_open("nodeport-source", family, "any")
         lines += [
             f"{version}meta mark & {NODEPORT_MARK} == {NODEPORT_MARK} {node}"
@@ -259,9 +228,10 @@ def _default_deny(writer: _Writer, text: str, *, silent: bool) -> list[str]:
     return [*lines, f"counter drop {writer.comment(text)}"]
 
 
-def _rule(
-    writer: _Writer, rule: Rule, direction: Direction, members: frozenset[str], after: str
+def _rules(
+    writer: Writer, rules: Sequence[Rule], direction: Direction, members: frozenset[str], after: str
 ) -> list[str]:
+    """The rules of one stage in order; whoever must prove who they are does so before any is allowed."""
     lines = []
     verdicts = {
         Action.ALLOW: "return",
@@ -270,109 +240,64 @@ def _rule(
         Action.LOG: "continue",
         Action.REDIRECT: "continue",
     }
-    for match in rule.matches:
-        if match.subjects is not None and not members & match.subjects:
-            continue
-        for family, peer in _peers(writer, match, direction):
-            for ports, protocol in _ports(match.ports, family):
-                note = ""
-                if rule.open_point:
-                    note = writer.note_open(rule.open_point, family, protocol)
-                guard = "" if peer else f"meta nfproto {family.value} "
-                comment = writer.comment(str(rule.origin))
-                lines.append(f"{guard}{peer}{ports}{note}counter {verdicts[rule.action]} {comment}")
+    authenticated = remembering = False
+    for rule in rules:
+        if rule.action is Action.ALLOW and not authenticated:
+            authenticated = True
+            for other in rules:
+                if other.action is Action.ALLOW:
+                    lines += _authentication(writer, other, direction, members)
+        guard, verdict = "", verdicts[rule.action]
+        if rule.action is Action.ALLOW and rule.application is not None:
+            remembering = True
+            verdict = steering.add(REMEMBERED).rstrip()
+        elif remembering and rule.action is Action.ALLOW:
+            verdict = steering.remove(REMEMBERED) + verdict
+        elif remembering and rule.action in (Action.DENY, Action.PASS):
+            guard = steering.lacks(REMEMBERED)
+        lines += _rule(writer, rule, direction, members, guard, verdict)
+    if remembering:
+        lines.append(f"{steering.has(REMEMBERED)}return")
     return lines
 
 
-def _peers(writer: _Writer, match: Match, direction: Direction) -> list[tuple[Family, str]]:
-    """The peer clause per family; an empty clause is every peer."""
-    if match.any_peer:
-        return [(family, "") for family in FAMILIES]
-    found: list[tuple[Family, str]] = []
-    side = _PEER[direction]
+def _authentication(writer: Writer, rule: Rule, direction: Direction, members: frozenset[str]) -> list[str]:
+    """What drops the connections of a rule whose peers cannot prove who they are."""
+    comment = f"{rule.origin}: authentication {rule.authentication}"
+    if rule.authentication is Authentication.ALWAYS_FAIL:
+        return _rule(writer, rule, direction, members, "", "drop", comment)
+    if rule.authentication is not Authentication.REQUIRED:
+        return []
+    lines = []
     for family in FAMILIES:
-        field_name = f"{_IP[family]} {side}"
-        addresses = [
-            address
-            for pod in sorted(match.pods or ())
-            if (address := pick(writer.addressing.pod(pod), family)) is not None
-        ]
-        if addresses:
-            found.append((family, f"{field_name} {writer.address_set(family, addresses)} "))
-        nodes = [
-            address
-            for node in sorted(match.nodes or ())
-            if (address := pick(writer.addressing.node(node), family)) is not None
-        ]
-        if nodes:
-            found.append((family, f"{field_name} {writer.address_set(family, nodes)} "))
-        for block in match.blocks or ():
-            clause = _block(writer, block, family, field_name)
-            if clause:
-                found.append((family, clause))
-    return found
+        # Only pods have an identity.
+        stranger = f"{IP[family]} {_PEER_FIELD[direction]} != {POD_RANGES[family]} "
+        lines += _rule(writer, rule, direction, members, stranger, "drop", comment, family)
+    return lines
 
 
-def _block(writer: _Writer, block: Block, family: Family, field_name: str) -> str:
-    version = 4 if family is Family.IPV4 else 6
-    if block.network.version != version:
-        return ""
-    clause = ""
-    if block.network.prefixlen:
-        clause += f"{field_name} {block.network} "
-    excepts = [str(item) for item in block.excepts if item.version == version]
-    if excepts:
-        clause += f"{field_name} != {writer.address_set(family, excepts, interval=True)} "
-    pods = POD_RANGES[family]
-    nodes = [
-        address for node in writer.addressing.nodes if (address := pick(writer.addressing.node(node), family))
-    ]
-    if block.reach is Reach.PODS:
-        clause += f"{field_name} {pods} "
-    elif block.reach is Reach.NODES:
-        clause += f"{field_name} {writer.address_set(family, nodes)} "
-    elif block.reach is Reach.OUTSIDE:
-        clause += f"{field_name} != {pods} {field_name} != {writer.address_set(family, nodes)} "
-    return clause or f"{field_name} {block.network} "
-
-
-def _ports(ports: tuple[Ports, ...] | None, family: Family) -> list[tuple[str, str | None]]:
-    """The port clause per protocol, with the protocol (None where packets have no ports)."""
-    if ports is None:
-        return [("", None)]
-    grouped: dict[Protocol, list[Ports]] = {}
-    for item in ports:
-        grouped.setdefault(item.protocol, []).append(item)
-    clauses: list[tuple[str, str | None]] = []
-    for protocol, items in grouped.items():
-        if protocol is Protocol.ICMP:
-            clauses.append((_types(items, family), None))
+def _rule(
+    writer: Writer,
+    rule: Rule,
+    direction: Direction,
+    members: frozenset[str],
+    guard: str,
+    verdict: str,
+    comment: str = "",
+    only: Family | None = None,
+) -> list[str]:
+    lines = []
+    for match in rule.matches:
+        if match.subjects is not None and not members & match.subjects:
             continue
-        name = protocol.value.lower()
-        if any(item.first is None for item in items):
-            clauses.append((f"meta l4proto {name} ", name))
-            continue
-        merged = _merge(
-            (item.first or 0, item.last if item.last is not None else item.first or 0) for item in items
-        )
-        text = ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in merged)
-        clauses.append((f"meta l4proto {name} th dport {{ {text} }} ", name))
-    return clauses
-
-
-def _types(items: Sequence[Ports], family: Family) -> str:
-    if any(item.first is None for item in items):
-        return f"meta l4proto {_ICMP[family]} "
-    types = ", ".join(str(item) for item in sorted({item.first or 0 for item in items}))
-    return f"{'icmp' if family is Family.IPV4 else 'icmpv6'} type {{ {types} }} "
-
-
-def _merge(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Overlapping and adjoining ranges as one; nft refuses overlaps."""
-    merged: list[tuple[int, int]] = []
-    for low, high in sorted(ranges):
-        if merged and low <= merged[-1][1] + 1:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], high))
-        else:
-            merged.append((low, high))
-    return merged
+        for family, peer in peers(writer, match, direction):
+            if only not in (None, family):
+                continue
+            for ports, protocol in port_clauses(match.ports, family):
+                note = ""
+                if rule.open_point:
+                    note = writer.note_open(rule.open_point, family, protocol)
+                version = "" if peer else f"meta nfproto {family.value} "
+                said = writer.comment(comment or str(rule.origin))
+                lines.append(f"{version}{peer}{ports}{guard}{note}counter {verdict} {said}")
+    return lines

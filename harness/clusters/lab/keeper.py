@@ -92,6 +92,10 @@ class Keeper:
         """Add a permanent neighbour."""
         self._netlink(place).neighbour(index, address, mac)
 
+    def divert(self, place: str, mark: int, table: int) -> None:
+        """Hand packets with a mark to the place's own sockets."""
+        self._netlink(place).divert(mark, table)
+
     def sysctl(self, place: str, values: dict[str, str]) -> None:
         """Set kernel parameters; a key that begins with `?` may be missing on this kernel."""
         self._places.enter(place)
@@ -157,6 +161,7 @@ class Keeper:
                 self.address,
                 self.route,
                 self.neighbour,
+                self.divert,
                 self.sysctl,
             )
         }
@@ -253,14 +258,18 @@ def _child(number: int, of: int, master: socket.socket, keeper: socket.socket) -
         from harness.clusters.lab.listener_process import ListenerProcess
 
         ListenerProcess(Channel(master), Channel(keeper)).run()
+    elif number == of - 1:
+        from harness.clusters.lab.proxy.process import ProxyProcess
+
+        ProxyProcess(Channel(master), Channel(keeper)).run()
     else:
         from harness.clusters.lab.prober_process import ProberProcess
 
-        ProberProcess(Channel(master), Channel(keeper), number, of).run()
+        ProberProcess(Channel(master), Channel(keeper), number, of - 1).run()
 
 
 def main(arguments: list[str]) -> int:
-    """Run as `python -m harness.clusters.lab.keeper CONTROL PROBER… LISTENER`, all inherited sockets."""
+    """Run as `python -m harness.clusters.lab.keeper CONTROL PROBER… PROXY LISTENER`: inherited sockets."""
     control_socket, *masters = (socket.socket(fileno=int(item)) for item in arguments)
     control = Channel(control_socket)
     try:

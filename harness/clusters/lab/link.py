@@ -106,7 +106,7 @@ def _failure(name: str, message: dict[str, Any]) -> ClusterError:
 
 
 class Processes:
-    """Keeper, probers and listener of one lab.
+    """Keeper, probers, proxy and listener of one lab.
 
     Attributes:
         mode: By which right the namespaces were made, in words.
@@ -126,7 +126,7 @@ class Processes:
                 "apk add nftables (Alpine)",
             )
         probers = max(1, min(MOST_PROBERS, len(os.sched_getaffinity(0))))
-        pairs = [socket.socketpair() for _ in range(probers + 2)]
+        pairs = [socket.socketpair() for _ in range(probers + 3)]
         theirs = [pair[1] for pair in pairs]
         environment = {
             "PATH": _path(),
@@ -152,7 +152,8 @@ class Processes:
         for item in theirs:
             item.close()
         self.keeper = Line(pairs[0][0], "keeper")
-        self.probers = tuple(Line(pair[0], "prober") for pair in pairs[1:-1])
+        self.probers = tuple(Line(pair[0], "prober") for pair in pairs[1:-2])
+        self.proxy = Line(pairs[-2][0], "proxy")
         self.listener = Line(pairs[-1][0], "listener")
         try:
             self.mode = str(self.keeper.receive()["mode"])
@@ -182,7 +183,7 @@ class Processes:
 
     def close(self) -> None:
         """End all processes and wait for the keeper; never raises."""
-        for line in (self.keeper, *self.probers, self.listener):
+        for line in (self.keeper, *self.probers, self.proxy, self.listener):
             line.close()
         try:
             self._process.wait(timeout=5)

@@ -14,7 +14,7 @@ import socket
 import struct
 
 _REQUEST, _ACK, _EXCL, _CREATE, _REPLACE = 0x1, 0x4, 0x200, 0x400, 0x100
-_NEWLINK, _GETLINK, _NEWADDR, _NEWROUTE, _NEWNEIGH = 16, 18, 20, 24, 28
+_NEWLINK, _GETLINK, _NEWADDR, _NEWROUTE, _NEWNEIGH, _NEWRULE = 16, 18, 20, 24, 28, 32
 _NLMSG_ERROR = 2
 _IFF_UP = 1
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_LINKINFO, _IFLA_NET_NS_FD = 1, 3, 18, 28
@@ -26,6 +26,8 @@ _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
 _NODAD_NOPREFIXROUTE = 0x202
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
 _TABLE_MAIN, _PROTOCOL_STATIC, _SCOPE_LINK, _UNICAST, _ONLINK = 254, 4, 253, 1, 4
+_LOCAL, _SCOPE_HOST, _LOOPBACK = 2, 254, 1
+_TO_TABLE, _FRA_PRIORITY, _FRA_FWMARK, _FRA_FWMASK = 1, 6, 10, 16
 _NUD_PERMANENT, _NDA_DST, _NDA_LLADDR = 0x80, 1, 2
 
 
@@ -174,3 +176,18 @@ class Netlink:
         body = struct.pack("=BBHiHBB", _family(ip), 0, 0, index, _NUD_PERMANENT, 0, 0)
         body += _attribute(_NDA_DST, ip.packed) + _attribute(_NDA_LLADDR, _mac(mac))
         self._call(_NEWNEIGH, _CREATE | _REPLACE, body, f"neighbour {address}")
+
+    def divert(self, mark: int, table: int) -> None:
+        """Hand packets that carry all bits of `mark` to this namespace's own sockets, wherever they go.
+
+        Raises:
+            NetlinkError: The kernel refused.
+        """
+        for family in (socket.AF_INET, socket.AF_INET6):
+            head = (family, 0, 0, 0, table, _PROTOCOL_STATIC, _SCOPE_HOST, _LOCAL, 0)
+            route = struct.pack("=BBBBBBBBI", *head) + _attribute(_RTA_OIF, struct.pack("=I", _LOOPBACK))
+            self._call(_NEWROUTE, _CREATE | _REPLACE, route, f"local route in table {table}")
+            rule = struct.pack("=BBBBBBBBI", family, 0, 0, 0, table, 0, 0, _TO_TABLE, 0)
+            for kind, value in ((_FRA_PRIORITY, table), (_FRA_FWMARK, mark), (_FRA_FWMASK, mark)):
+                rule += _attribute(kind, struct.pack("=I", value))
+            self._call(_NEWRULE, _CREATE | _EXCL, rule, f"rule for mark {mark:#x}")

@@ -9,11 +9,12 @@ from typing import Any
 
 from harness.clusters.authority import Authority
 from harness.clusters.certificates import guards_of, strict
-from harness.clusters.lab import enforce, evidence, services
+from harness.clusters.lab import enforce, evidence, services, steering
 from harness.clusters.lab.addressing import Addressing
 from harness.clusters.lab.dns import make_zone
 from harness.clusters.lab.flows import LabFlows
 from harness.clusters.lab.link import Processes
+from harness.clusters.lab.proxied import Proxied
 from harness.clusters.lab.sweeper import Sweeper
 from harness.clusters.lab.wiring import Wiring
 from harness.clusters.resolve import external_place, node_place
@@ -46,6 +47,7 @@ class LabWorld:
         self._compiled: dict[str, enforce.Compiled] = {}
         self._tables: dict[tuple[str, str], str] = {}
         self._authority = Authority()
+        self._proxied = Proxied(processes)
         self._sweeper = Sweeper(processes, nonce, self._authority)
         self._certified: set[str] | None = None
         self._changed = 0.0
@@ -160,6 +162,7 @@ class LabWorld:
         """Bring services and policies up to date on every node."""
         self._changed = time.monotonic()
         self._stages = compile_all(tuple(self._policies.values()), self._placed())
+        self._proxied.prepare(self._stages, self._topology, self._addressing)
         scripts = []
         for node in self._addressing.nodes:
             interfaces = {
@@ -170,12 +173,17 @@ class LabWorld:
             table = services.ruleset(self._topology, self._addressing, node)
             compiled = enforce.compile_node(self._stages, self._addressing, node, interfaces)
             self._compiled[node] = compiled
-            wanted = {services.TABLE: table, enforce.TABLE: compiled.script if self._stages else ""}
+            wanted = {
+                services.TABLE: table,
+                enforce.TABLE: compiled.script if self._stages else "",
+                steering.TABLE: self._proxied.ruleset,
+            }
             script = self._replace(node, wanted)
             if script:
                 scripts.append([node_place(node), script])
         if scripts:
             self._processes.keeper.ask({"op": "nft", "scripts": scripts})
+        self._proxied.commit()
         self._in_force = time.monotonic()
 
     def _placed(self) -> Topology:
@@ -206,7 +214,9 @@ class LabWorld:
         """See `engine.cluster.World`."""
         if any(isinstance(probe.request, TlsRequest) for probe in probes):
             self._certify()
-        return self._sweeper.sweep(probes, timeout, self._topology, self._addressing, self._compiled)
+        seen = self._sweeper.sweep(probes, timeout, self._topology, self._addressing, self._compiled)
+        self._proxied.check()
+        return seen
 
     def start_flows(self, probes: Sequence[Probe], established: Sequence[Probe], timeout: float) -> Flows:
         """See `engine.cluster.World`."""

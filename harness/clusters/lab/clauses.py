@@ -1,0 +1,169 @@
+"""Parts of nft rules: sets of addresses, clauses for peers and ports, notes of open points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from harness.clusters.lab.addressing import FAMILIES, POD_RANGES, Addressing
+from harness.clusters.resolve import pick
+from harness.model.rules import Block, Direction, Match, Ports, Reach
+from harness.model.topology import Family, Protocol
+
+IP = {Family.IPV4: "ip", Family.IPV6: "ip6"}
+ICMP = {Family.IPV4: "icmp", Family.IPV6: "ipv6-icmp"}
+_TYPE = {Family.IPV4: "ipv4_addr", Family.IPV6: "ipv6_addr"}
+_PEER = {Direction.INGRESS: "saddr", Direction.EGRESS: "daddr"}
+
+_NOTES = 1 << 20
+"""Connections that one open point may note in one sweep; more than the largest matrix has on one node.
+
+When such a set is full, nft takes its rule for one that does not match, and the packet would be dropped.
+"""
+
+
+@dataclass(slots=True)
+class Writer:
+    """What rules of one table share."""
+
+    addressing: Addressing
+    sets: dict[tuple[str, ...], str] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+    chains: list[str] = field(default_factory=list)
+    comments: dict[str, str] = field(default_factory=dict)
+    open_sets: dict[str, str] = field(default_factory=dict)
+    name_sets: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def address_set(self, family: Family, elements: Iterable[str], interval: bool = False) -> str:
+        """Name of a set with these addresses; equal sets are one."""
+        items = tuple(sorted(elements))
+        key = (family.value, *items)
+        if key not in self.sets:
+            name = f"a{len(self.sets)}"
+            self.sets[key] = name
+            flags = " flags interval; auto-merge;" if interval else ""
+            self.lines.append(
+                f"set {name} {{ type {_TYPE[family]};{flags} elements = {{ {', '.join(items)} }} }}"
+            )
+        return f"@{self.sets[key]}"
+
+    def comment(self, text: str) -> str:
+        """A short comment that stands for `text`; nft allows 128 bytes only."""
+        name = f"r{len(self.comments)}"
+        self.comments[name] = text
+        return f'comment "{name}"'
+
+    def note_open(self, point: str, family: Family, protocol: str | None) -> str:
+        """The statement that records a connection which rests on an open point."""
+        ip = IP[family]
+        version = "4" if family is Family.IPV4 else "6"
+        slug = point.replace("-", "_")
+        if protocol is None:
+            name = f"open{version}_plain_{slug}"
+            key, kind = f"{ip} saddr . {ip} daddr", f"{_TYPE[family]} . {_TYPE[family]}"
+        else:
+            name = f"open{version}_{slug}"
+            key = (
+                f"{ip} saddr . th sport . ip6 daddr"
+                if family is Family.IPV6
+                else f"{ip} saddr . th sport . ip daddr"
+            )
+            kind = f"{_TYPE[family]} . inet_service . {_TYPE[family]}"
+        if name not in self.open_sets:
+            self.open_sets[name] = point
+            self.lines.append(f"set {name} {{ type {kind}; flags dynamic; size {_NOTES}; }}")
+        return f"update @{name} {{ {key} }} "
+
+
+def peers(writer: Writer, match: Match, direction: Direction) -> list[tuple[Family, str]]:
+    """The peer clause per family; an empty clause is every peer."""
+    if match.any_peer:
+        return [(family, "") for family in FAMILIES]
+    found: list[tuple[Family, str]] = []
+    side = _PEER[direction]
+    for family in FAMILIES:
+        field_name = f"{IP[family]} {side}"
+        addresses = [
+            address
+            for pod in sorted(match.pods or ())
+            if (address := pick(writer.addressing.pod(pod), family)) is not None
+        ]
+        if addresses:
+            found.append((family, f"{field_name} {writer.address_set(family, addresses)} "))
+        nodes = [
+            address
+            for node in sorted(match.nodes or ())
+            if (address := pick(writer.addressing.node(node), family)) is not None
+        ]
+        if nodes:
+            found.append((family, f"{field_name} {writer.address_set(family, nodes)} "))
+        for block in match.blocks or ():
+            clause = _block(writer, block, family, field_name)
+            if clause:
+                found.append((family, clause))
+    return found
+
+
+def _block(writer: Writer, block: Block, family: Family, field_name: str) -> str:
+    version = 4 if family is Family.IPV4 else 6
+    if block.network.version != version:
+        return ""
+    clause = ""
+    if block.network.prefixlen:
+        clause += f"{field_name} {block.network} "
+    excepts = [str(item) for item in block.excepts if item.version == version]
+    if excepts:
+        clause += f"{field_name} != {writer.address_set(family, excepts, interval=True)} "
+    pods = POD_RANGES[family]
+    nodes = [
+        address for node in writer.addressing.nodes if (address := pick(writer.addressing.node(node), family))
+    ]
+    if block.reach is Reach.PODS:
+        clause += f"{field_name} {pods} "
+    elif block.reach is Reach.NODES:
+        clause += f"{field_name} {writer.address_set(family, nodes)} "
+    elif block.reach is Reach.OUTSIDE:
+        clause += f"{field_name} != {pods} {field_name} != {writer.address_set(family, nodes)} "
+    return clause or f"{field_name} {block.network} "
+
+
+def port_clauses(ports: tuple[Ports, ...] | None, family: Family) -> list[tuple[str, str | None]]:
+    """The port clause per protocol, with the protocol (None where packets have no ports)."""
+    if ports is None:
+        return [("", None)]
+    grouped: dict[Protocol, list[Ports]] = {}
+    for item in ports:
+        grouped.setdefault(item.protocol, []).append(item)
+    clauses: list[tuple[str, str | None]] = []
+    for protocol, items in grouped.items():
+        if protocol is Protocol.ICMP:
+            clauses.append((_types(items, family), None))
+            continue
+        name = protocol.value.lower()
+        if any(item.first is None for item in items):
+            clauses.append((f"meta l4proto {name} ", name))
+            continue
+        merged = merge_ranges(
+            (item.first or 0, item.last if item.last is not None else item.first or 0) for item in items
+        )
+        text = ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in merged)
+        clauses.append((f"meta l4proto {name} th dport {{ {text} }} ", name))
+    return clauses
+
+
+def merge_ranges(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Overlapping and adjoining ranges as one; nft refuses overlaps."""
+    merged: list[tuple[int, int]] = []
+    for low, high in sorted(ranges):
+        if merged and low <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], high))
+        else:
+            merged.append((low, high))
+    return merged
+
+
+def _types(items: Sequence[Ports], family: Family) -> str:
+    if any(item.first is None for item in items):
+        return f"meta l4proto {ICMP[family]} "
+    types = ", ".join(str(item) for item in sorted({item.first or 0 for item in items}))
+    return f"{'icmp' if family is Family.IPV4 else 'icmpv6'} type {{ {types} }} "

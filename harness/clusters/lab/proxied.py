@@ -1,0 +1,62 @@
+"""The master's side of the proxy: it is opened when rules first need it, and its table changes with nft's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.clusters.lab import steering
+from harness.clusters.lab.addressing import Addressing
+from harness.clusters.lab.link import Processes
+from harness.clusters.lab.proxy_table import has_applications, make_table
+from harness.clusters.resolve import node_place
+from harness.engine.cluster import ClusterError
+from harness.model.rules import Stage
+from harness.model.topology import Topology
+
+
+class Proxied:
+    """What a world has to do with its proxy.
+
+    Attributes:
+        ruleset: The table of every node that steers connections to the proxy; empty until rules need one.
+            It stays then, because connections outlive rules.
+    """
+
+    def __init__(self, processes: Processes) -> None:
+        self.ruleset = ""
+        self._processes = processes
+        self._open: set[str] = set()
+
+    def prepare(self, stages: Sequence[Stage], topology: Topology, addressing: Addressing) -> None:
+        """Give the proxy the rules that are about to come into force.
+
+        Raises:
+            ClusterError: It cannot use them, or is gone.
+        """
+        if not self.ruleset and not has_applications(stages):
+            return
+        self.ruleset = self.ruleset or steering.ruleset()
+        places = [node_place(node) for node in addressing.nodes if node_place(node) not in self._open]
+        if places:
+            marks = (steering.LOCAL_MARK, steering.LOCAL_TABLE)
+            operations = [["divert", place, *marks] for place in places]
+            self._processes.keeper.ask({"op": "build", "operations": operations})
+            self._processes.proxy.ask({"op": "open", "places": places})
+            self._open.update(places)
+        self._processes.proxy.ask(make_table(stages, topology, addressing))
+
+    def commit(self) -> None:
+        """The rules are in force in nft; now they are in the proxy, too."""
+        if self.ruleset:
+            self._processes.proxy.ask({"op": "swap"})
+
+    def check(self) -> None:
+        """Make sure that the proxy is alive and has served what it was sent: else nothing measured counts.
+
+        Raises:
+            ClusterError: It is gone, or could not do its work.
+        """
+        if self.ruleset:
+            troubles = self._processes.proxy.ask({"op": "troubles"})["troubles"]
+            if troubles:
+                raise ClusterError(f"the lab's proxy failed: {'; '.join(troubles)}")
