@@ -74,8 +74,10 @@ def classes(policies: Sequence[Policy], own: str) -> Iterator[Classes]:
         own: The namespace whose pods are asked; empty for policies of the whole cluster.
 
     Returns:
-        Nothing where there are too many.
+        Nothing where there are too many, or where policies tell apart what no class does.
     """
+    if _beyond(policies):
+        return
     found = material(policies)
     labels_of_pods = _label_sets(vocabulary(found.pod_selectors))
     words = vocabulary(found.namespace_selectors)
@@ -104,8 +106,10 @@ def classes_among(policies: Sequence[Policy], known: Mapping[str, Namespace]) ->
         known: Namespaces by name, those of the policies among them; scenarios put no pods into kube-system.
 
     Returns:
-        None where there are too many.
+        None where there are too many, or where policies tell apart what no class does.
     """
+    if _beyond(policies):
+        return None
     found = material(policies)
     labels_of_pods = _label_sets(vocabulary(found.pod_selectors))
     words = vocabulary(found.namespace_selectors)
@@ -120,6 +124,11 @@ def classes_among(policies: Sequence[Policy], known: Mapping[str, Namespace]) ->
     given = {name: item for name, item in known.items() if name == _SYSTEM}
     topology = with_builtins(Topology({**namespaces, **given}, pods))
     return Classes(topology, tuple(_addresses(found)), ports)
+
+
+def _beyond(policies: Sequence[Policy]) -> bool:
+    """Whether some policy may tell apart service accounts, nodes or requests, which are all alike here."""
+    return any(policy.dialect not in ("kubernetes", "admin") for policy in policies)
 
 
 def _same(item: Namespace, own: str) -> bool:

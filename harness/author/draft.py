@@ -280,7 +280,7 @@ def _groups(pairs: Iterable[Pair]) -> list[tuple[str, _Group]]:
         why = ", ".join(str(origin) for origin in prediction.deciding) or prediction.reason
         if prediction.verdict is Answer.UNDEFINED:
             why = prediction.reason
-        verdict = _VERDICT[prediction.verdict]
+        verdict = _VERDICT[prediction.verdict] if prediction.denial is None else prediction.word
         if not prediction.deciding and prediction.verdict is Answer.ALLOW:
             why = "no policy stands in the way"
         groups = targets.setdefault(_target(pair.probe), {})

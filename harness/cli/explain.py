@@ -77,7 +77,7 @@ def explain(
                 {
                     "id": probe.id,
                     "family": str(probe.family),
-                    "predicted": str(found.verdict),
+                    "predicted": found.word,
                     "reason": found.reason,
                     "sides": [_plain(asdict(item)) for item in sides],
                     "changes": [asdict(item) for item in changes],
@@ -87,7 +87,7 @@ def explain(
         style = {"allow": "good", "deny": "bad"}.get(str(found.verdict), "skip")
         family = f"  {probe.family}" if probe.family != "ipv4" or len(asked.families) > 1 else ""
         where = f"{family}  {asked.title}"
-        lines.append(line((probe.id, "bold"), "  ", (str(found.verdict), style), (where, "dim")))
+        lines.append(line((probe.id, "bold"), "  ", (found.word, style), (where, "dim")))
         if _deaf(topology, probe):
             lines.append(
                 line(

@@ -84,7 +84,7 @@ class _Matrix:
     def add(self, identity: str, probe: Probe, prediction: Prediction, expected: str, *, right: bool) -> None:
         from harness.report.symbols import of_prediction
 
-        mark = of_prediction(prediction.verdict, expected, right=right)
+        mark = of_prediction(prediction.word, expected, right=right)
         self.differences += not right
         self.rows.append((identity, probe, prediction, mark, expected))
 
@@ -95,7 +95,7 @@ class _Matrix:
             "cells": [
                 {
                     "id": identity,
-                    "predicted": str(prediction.verdict),
+                    "predicted": prediction.word,
                     "expected": expected or None,
                     "reason": prediction.reason,
                     "deciding": [str(origin) for origin in prediction.deciding],
@@ -121,7 +121,7 @@ class _Matrix:
             wrong = bool(expected) and self._differs(prediction, expected)
             if not (verbose or wrong):
                 continue
-            head = f"  {identity}  {prediction.verdict}"
+            head = f"  {identity}  {prediction.word}"
             if wrong:
                 head += f", although the scenario expects {expected}"
             rules = ", ".join(str(origin) for origin in prediction.deciding)
@@ -133,14 +133,18 @@ class _Matrix:
 
     @staticmethod
     def _differs(prediction: Prediction, expected: str) -> bool:
-        return not agrees(str(prediction.verdict), expected)
+        return not agrees(prediction.word, expected)
 
 
 def agrees(predicted: str, expected: str) -> bool:
     """Whether an expectation fits a prediction; what paper leaves open or nobody expects always fits."""
     if predicted == "undefined" or expected in ("", "observe", "oracle"):
         return True
-    return (predicted == "allow") is (expected == "allow")
+    if predicted == "deny":
+        return expected in ("deny", "drop", "reject")
+    if predicted == "dns-refused":
+        return expected in ("deny", "dns-refused", "dns-nxdomain")
+    return expected == predicted or (expected == "deny" and predicted != "allow")
 
 
 def _of_scenarios(files: Sequence[Path], k: str, tag: tuple[str, ...], color: str) -> list[_Matrix]:
@@ -162,7 +166,7 @@ def _of_step(scenario: Scenario, step: Step) -> _Matrix:
     for cell in step.cells:
         prediction = ask(step.topology, step.policies, cell.probe)
         expected = str(cell.expectation.default)
-        right = agrees(str(prediction.verdict), expected)
+        right = agrees(prediction.word, expected)
         found.add(cell.id, cell.probe, prediction, expected, right=right)
     return found
 

@@ -6,9 +6,10 @@ import ipaddress
 from dataclasses import dataclass
 
 from harness.model.prediction import Answer
-from harness.model.probe import SourceKind
+from harness.model.probe import Request, SourceKind
 from harness.model.rules import Direction, Origin
 from harness.model.topology import Family, Protocol
+from harness.model.verdict import Verdict
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -39,6 +40,9 @@ class Connection:
     Attributes:
         port: Of the destination; 0 for ICMP.
         looped: Source and destination are one pod, but the way leads through a Service.
+        request: What the connection carries; None = netcheck's own token.
+        authority: Host and port as the source dialled them; None where the cluster chooses the address.
+        looked_up: The name for which the source has just been told the address; None = it knew it.
     """
 
     source: End
@@ -47,6 +51,9 @@ class Connection:
     port: int
     family: Family = Family.IPV4
     looped: bool = False
+    request: Request | None = None
+    authority: str | None = None
+    looked_up: str | None = None
 
     def subject(self, direction: Direction) -> End:
         """The end whose policies decide in `direction`."""
@@ -72,9 +79,11 @@ class Ruling:
         deciding: For `allow` the rules that match, for `deny` the policies that isolate the pod, for
             `undefined` the rules on which it depends.
         open_point: Key of `OPEN_POINTS` when the specification leaves the answer open.
+        denial: How a request is denied that a proxy looks into; None = the connection itself is.
     """
 
     answer: Answer
     reason: str
     deciding: tuple[Origin, ...] = ()
     open_point: str | None = None
+    denial: Verdict | None = None

@@ -36,6 +36,7 @@ UNKNOWN: Mapping[str, str] = MappingProxyType(
         "named-port": "pods call different ports by the name",
         "host-firewall": "a policy selects nodes, which counts only where Cilium's host firewall is on",
         "application": "what the rule says of requests is no answer to a probe of this kind",
+        "dns-any-port": "whether a rule without ports opens names that DNS rules do not, differs",
     }
 )
 """What the files do not tell, although the specification is clear; whole sentences without full stop."""
@@ -95,6 +96,14 @@ class Standing(ABC):
     def matches(self, rule: Any, connection: Connection) -> Match:
         """Whether a rule matches."""
 
+    def demands(self, rule: Any) -> bool:
+        """Whether a proxy looks into what a rule allows."""
+        return False
+
+    def passes(self, rule: Any, connection: Connection) -> Match:
+        """Whether a rule that allows the connection lets its request pass, too."""
+        return True
+
     def near(self, rule: Any, connection: Connection) -> bool:
         """Whether a rule may match with this peer on some port; False spares `matches` for every port."""
         return True
@@ -131,6 +140,14 @@ class Muted(Standing):
     def matches(self, rule: Any, connection: Connection) -> Match:
         """See `Standing.matches`."""
         return id(rule) not in self._muted and self._inner.matches(rule, connection)
+
+    def demands(self, rule: Any) -> bool:
+        """See `Standing.demands`."""
+        return self._inner.demands(rule)
+
+    def passes(self, rule: Any, connection: Connection) -> Match:
+        """See `Standing.passes`."""
+        return self._inner.passes(rule, connection)
 
     def silent(self, connection: Connection) -> str | None:
         """See `Standing.silent`."""

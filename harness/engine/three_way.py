@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.model.prediction import Answer, Finding, Predicted
+from harness.model.prediction import Answer, Finding, Predicted, possible
 from harness.model.result import Backend, CellResult
-from harness.model.verdict import Expected, Status, Verdict
+from harness.model.verdict import Expected, Status
 
 
 def weigh(result: CellResult, predicted: Predicted, backend: Backend) -> CellResult:
@@ -19,20 +19,20 @@ def weigh(result: CellResult, predicted: Predicted, backend: Backend) -> CellRes
     result = replace(result, predicted=predicted)
     if result.verdict is None or predicted.verdict is Answer.UNDEFINED:
         return result
-    observed = _class(result.verdict)
+    agrees = predicted.agrees(result.verdict)
     if result.status is Status.FAILED and not result.expected.accepts(result.verdict):
-        if predicted.verdict is observed and _wanted(result.expected) is not observed:
+        if agrees and not _possible(result.expected, predicted):
             return _found(
                 result,
                 Finding.EXPECTATION,
                 f"the expectation looks wrong: {predicted.rules}{_decides(predicted)}",
             )
-        if predicted.verdict is not observed:
+        if not agrees:
             who = "the lab" if backend.names[0] == "lab" else "the cluster"
-            text = f"{who} deviates: by the policies it is {predicted.verdict}, {predicted.rules}"
+            text = f"{who} deviates: by the policies it is {predicted.word}, {predicted.rules}"
             return _found(result, Finding.CLUSTER, text + _decides(predicted))
-    elif result.status is Status.PASSED and predicted.verdict is not observed and _general(result):
-        text = f"expectation and network agree on {result.verdict}, the oracle predicts {predicted.verdict} "
+    elif result.status is Status.PASSED and not agrees and _general(result):
+        text = f"expectation and network agree on {result.verdict}, the oracle predicts {predicted.word} "
         text += f"({predicted.rules}): a gap of the oracle or of the specification"
         return _found(result, Finding.ORACLE, text)
     return result
@@ -48,14 +48,9 @@ def _decides(predicted: Predicted) -> str:
     return " decides" if len(predicted.deciding) == 1 else " decide"
 
 
-def _class(verdict: Verdict) -> Answer:
-    return Answer.ALLOW if verdict is Verdict.ALLOW else Answer.DENY
-
-
-def _wanted(expected: Expected) -> Answer | None:
-    if expected in (Expected.OBSERVE, Expected.ORACLE):
-        return None
-    return Answer.ALLOW if expected is Expected.ALLOW else Answer.DENY
+def _possible(expected: Expected, predicted: Predicted) -> bool:
+    """Whether a verdict would be what the author and paper both say; paper knows no drop from a reject."""
+    return any(expected.accepts(verdict) for verdict in possible(predicted.verdict, predicted.denial))
 
 
 def _general(result: CellResult) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.model.rules import Origin
+from harness.model.verdict import Verdict
 
 
 class Answer(StrEnum):
@@ -16,6 +17,17 @@ class Answer(StrEnum):
     UNDEFINED = "undefined"
 
 
+def possible(answer: Answer, denial: Verdict | None) -> tuple[Verdict, ...]:
+    """What the network may do where paper gives this answer; nothing follows from an undefined one."""
+    if answer is Answer.UNDEFINED:
+        return ()
+    if answer is Answer.ALLOW:
+        return (Verdict.ALLOW,)
+    if denial is Verdict.DNS_REFUSED:
+        return (denial, Verdict.DNS_NXDOMAIN)
+    return (Verdict.DROP, Verdict.REJECT) if denial is None else (denial,)
+
+
 @dataclass(frozen=True, slots=True)
 class Predicted:
     """The oracle's answer to one cell, as far as reports need it.
@@ -23,11 +35,25 @@ class Predicted:
     Attributes:
         reason: One sentence without a full stop.
         deciding: Rules that allow, policies that isolate, or rules on which an undefined verdict depends.
+        denial: How a request is denied that a proxy looks into; None = the connection itself is.
     """
 
     verdict: Answer
     reason: str = ""
     deciding: tuple[Origin, ...] = ()
+    denial: Verdict | None = None
+
+    @property
+    def word(self) -> str:
+        """The verdict in the words of the scenario language."""
+        return str(self.denial or self.verdict)
+
+    def agrees(self, verdict: Verdict) -> bool:
+        """Whether the network gave the predicted verdict; silence and refusal are one denial on paper.
+
+        Whether a DNS proxy refuses or denies that there is such a name, is a setting of it.
+        """
+        return verdict in possible(self.verdict, self.denial)
 
     @property
     def rules(self) -> str:

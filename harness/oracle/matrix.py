@@ -194,21 +194,24 @@ class _About:
     connections: Sequence[Connection]
     port: int
 
-    def bits(self, item: Standing, number: int) -> tuple[Bits, Bits]:
-        """Peers that a rule matches, and peers for which that is open."""
+    def bits(self, item: Standing, number: int) -> tuple[Bits, Bits, Bits]:
+        """Peers that a rule matches, those for which that is open, and those whose request may not pass."""
         rule = item.rules[number]
         # A policy may stand twice, with other rules of its own each time.
         key = (id(item.policy), id(rule), item.order, self.port, self.subject)
         known = self.rules.known.get(key)
         if known is None:
-            certain = uncertain = 0
+            certain = uncertain = halted = 0
+            demands = item.demands(rule)
             for bit in self._near(item, number):
                 match = item.matches(rule, self.connections[bit])
                 if match is True:
                     certain |= 1 << bit
                 elif match:
                     uncertain |= 1 << bit
-            known = self.rules.known[key] = certain, uncertain
+                if demands and match and item.passes(rule, self.connections[bit]) is not True:
+                    halted |= 1 << bit
+            known = self.rules.known[key] = certain, uncertain, halted
         return known
 
     def _near(self, item: Standing, number: int) -> Sequence[int]:
@@ -233,7 +236,7 @@ class _Rules:
         topology: Topology,
         family: Family,
     ) -> None:
-        self.known: dict[object, tuple[Bits, Bits]] = {}
+        self.known: dict[object, tuple[Bits, Bits, Bits]] = {}
         self.near: dict[object, list[int]] = {}
         self._ends = ends
         self._ports = ports
@@ -266,17 +269,19 @@ def walk(standing: Sequence[Standing], about: _About, every: Bits) -> Ends:
         tier = list(members)
         staying, leaving = arriving, 0
         for _, group in groupby(tier, key=lambda item: (item.order, item.tie)):
-            settled = 0
+            settled = free = halting = 0
             for item in group:
                 asked = staying
                 for number, rule in enumerate(item.rules):
                     action = item.action(rule)
                     if action is Action.LOG:
                         continue
-                    certain, uncertain = about.bits(item, number)
+                    certain, uncertain, halted = about.bits(item, number)
                     reached = (certain | uncertain) & asked
                     if action is Action.ALLOW:
                         allowed |= reached
+                        free |= certain & asked & ~halted
+                        halting |= reached & halted
                     elif action is Action.DENY:
                         denied |= reached
                     else:
@@ -284,6 +289,8 @@ def walk(standing: Sequence[Standing], about: _About, every: Bits) -> Ends:
                     settled |= certain & asked
                     if item.ordered:
                         asked &= ~certain
+            # What connections of netcheck's own carry is no answer to what proxies look for.
+            denied |= halting & ~free
             staying &= ~settled
         isolating = [item for item in tier if item.isolates]
         if isolating:

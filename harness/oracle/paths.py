@@ -49,9 +49,19 @@ def legs(probe: Probe, topology: Topology) -> tuple[Leg, ...]:
         tcp = isinstance(probe.request, DnsQuery) and probe.request.tcp
         return (_dns(probe, topology, Protocol.TCP if tcp else Protocol.UDP),)
     if probe.target.kind is TargetKind.HOST:
-        lookup = _dns(probe, topology, Protocol.UDP)
+        name = probe.target.name
+        lookup = _dns(replace(probe, request=DnsQuery(name)), topology, Protocol.UDP)
         target = _host(probe.target, probe.family, topology)
-        return lookup, Leg("connection", _paths(probe, target, topology))
+        paths = tuple(
+            replace(
+                path,
+                connection=replace(
+                    path.connection, authority=f"{name}:{probe.target.port}", looked_up=name.rstrip(".")
+                ),
+            )
+            for path in _paths(probe, target, topology)
+        )
+        return lookup, Leg("connection", paths)
     return (Leg("connection", _paths(probe, probe.target, topology)),)
 
 
@@ -95,7 +105,15 @@ def _paths(probe: Probe, target: Target, topology: Topology) -> tuple[Path, ...]
 
 
 def _path(probe: Probe, source: End, destination: End, port: int, protocol: Protocol) -> Path:
-    return Path(Connection(source, destination, protocol, port, probe.family))
+    authority = None
+    if destination.address is not None:
+        literal = f"[{destination.address}]" if destination.address.version == 6 else str(destination.address)
+        authority = f"{literal}:{port}"
+    return Path(
+        Connection(
+            source, destination, protocol, port, probe.family, request=probe.request, authority=authority
+        )
+    )
 
 
 def _service_paths(probe: Probe, source: End, target: Target, topology: Topology) -> tuple[Path, ...]:
@@ -150,6 +168,7 @@ def _backends(
             port.port if direct else number,
             probe.family,
             looped=not direct and source == destination,
+            request=probe.request,
         )
         paths.append(Path(connection, entries))
     if not paths:

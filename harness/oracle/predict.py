@@ -9,10 +9,11 @@ from harness.dialects.connection import Connection, End, Ruling
 from harness.dialects.registry import carried
 from harness.model.builtin import DNS_POD, with_builtins
 from harness.model.policy import Policy
-from harness.model.prediction import Answer
+from harness.model.prediction import Answer, possible
 from harness.model.probe import Probe, SourceKind
 from harness.model.rules import Direction, Origin
 from harness.model.topology import Topology
+from harness.model.verdict import Expected, Verdict
 from harness.oracle.paths import Leg, Path, UndecidedError, legs
 from harness.oracle.tiers import decide, opened
 
@@ -23,6 +24,7 @@ class Prediction:
 
     Attributes:
         verdict: `allow`, `deny` (whether by drop or reject, paper does not know) or `undefined`.
+        denial: How a request is denied that a proxy looks into; None = the connection itself is.
         reason: One sentence without a full stop.
         deciding: Rules that allow, policies that isolate, or rules on which an undefined verdict depends.
         direction: The side that denies or leaves it open; None when both allow.
@@ -36,6 +38,16 @@ class Prediction:
     direction: Direction | None = None
     open_point: str | None = None
     trace: tuple[str, ...] = ()
+    denial: Verdict | None = None
+
+    @property
+    def word(self) -> str:
+        """The verdict in the words of the scenario language."""
+        return str(self.denial or self.verdict)
+
+    def fits(self, expected: Expected) -> bool:
+        """Whether what an author expects is what paper says; an undefined verdict fits nothing."""
+        return any(expected.accepts(verdict) for verdict in possible(self.verdict, self.denial))
 
 
 def predict(step_topology: Topology, policies: Sequence[Policy], probe: Probe) -> Prediction:
@@ -76,7 +88,7 @@ def _leg(leg: Leg, policies: Sequence[Policy], topology: Topology, *, named: boo
     if len(decided) == 1 and not named:
         return decided[0]
     trace = tuple(line for item in decided for line in item.trace)
-    verdicts = {item.verdict for item in decided}
+    verdicts = {item.word for item in decided}
     if len(verdicts) > 1:
         open_item = next((item for item in decided if item.verdict is Answer.UNDEFINED), None)
         return open_item or Prediction(
@@ -109,7 +121,8 @@ def _path(path: Path, policies: Sequence[Policy], topology: Topology) -> Predict
                 ruling.deciding,
                 decisive,
                 ruling.open_point,
-                (f"{line}, port {port}: {ruling.answer}: {ruling.reason}{by}",),
+                (f"{line}, port {port}: {ruling.denial or ruling.answer}: {ruling.reason}{by}",),
+                ruling.denial,
             )
         )
     return replace(_worst(sides), trace=tuple(line for side in sides for line in side.trace))
@@ -140,7 +153,7 @@ def side(
     # A node may put its own address in place of the source's (semantics.md 4 no. 9).
     for entry in path.entries:
         translated = _ask(policies, topology, direction, replace(connection, source=entry), muted)
-        if translated.answer is not ruling.answer:
+        if (translated.answer, translated.denial) != (ruling.answer, ruling.denial):
             return opened(ruling if ruling.answer is not Answer.ALLOW else translated, "nodeport-source")
     return ruling
 

@@ -43,7 +43,8 @@ def _cell(cell: Cell, step: Step) -> Cell:
     expectation = cell.expectation
     if Expected.ORACLE not in (expectation.default, *expectation.backends.values()):
         return cell
-    predicted = _EXPECTED[predict(step.topology, step.policies, cell.probe).verdict]
+    found = predict(step.topology, step.policies, cell.probe)
+    predicted = _EXPECTED[found.verdict] if found.denial is None else Expected(found.denial)
 
     def filled(expected: Expected) -> Expected:
         return predicted if expected is Expected.ORACLE else expected

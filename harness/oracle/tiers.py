@@ -10,9 +10,10 @@ differ. Policies of different dialects in the same tier are asked together, neve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
+from types import MappingProxyType
 
 from harness.dialects.connection import Connection, End, Ruling
 from harness.dialects.paper import is_node
@@ -20,9 +21,15 @@ from harness.dialects.registry import DIALECTS, of_nodes
 from harness.dialects.standing import Muted, Standing, depends_on
 from harness.model.policy import Policy
 from harness.model.prediction import Answer
-from harness.model.probe import SourceKind
+from harness.model.probe import DnsQuery, HttpRequest, Request, SourceKind, TlsRequest
 from harness.model.rules import NETWORK_POLICY_TIER, OPEN_POINTS, Action, Direction, Origin, Tier
 from harness.model.topology import Topology
+from harness.model.verdict import Verdict
+
+_DENIALS: Mapping[type, Verdict] = MappingProxyType(
+    {HttpRequest: Verdict.DENY_HTTP, DnsQuery: Verdict.DNS_REFUSED, TlsRequest: Verdict.TLS_REJECTED}
+)
+"""How a proxy denies a request."""
 
 Reached = tuple[Standing, int, bool | str]
 """A rule that may match: its policy, its number, and whether it does or on what that depends."""
@@ -125,8 +132,9 @@ def _own_node(found: Ruling, ends: Ends, connection: Connection, direction: Dire
         )
     if subject.node != peer.node:
         return found
-    if ends.denied:
-        return Ruling(Answer.UNDEFINED, depends_on("own-node"), _origins(ends.denied), "own-node")
+    on_purpose = ends.denied + ends.refused
+    if on_purpose:
+        return Ruling(Answer.UNDEFINED, depends_on("own-node"), _origins(on_purpose), "own-node")
     return Ruling(Answer.ALLOW, "a pod's own node is always allowed")
 
 
@@ -136,6 +144,8 @@ class Ends:
 
     Attributes:
         isolated: Policies that deny it because no rule of their tier matched.
+        refused: Rules that allow the connection, but not its request.
+        request: What the connection carries.
         through: Whether it can come out behind the last tier.
         points: On what it depends where it ends; empty when it is certain.
         uncertain: Rules that depend on something.
@@ -143,6 +153,8 @@ class Ends:
 
     allowed: list[Reached] = field(default_factory=list)
     denied: list[Reached] = field(default_factory=list)
+    refused: list[Reached] = field(default_factory=list)
+    request: Request | None = None
     isolated: list[Standing] = field(default_factory=list)
     through: bool = False
     points: list[str] = field(default_factory=list)
@@ -151,14 +163,19 @@ class Ends:
     def ruling(self, direction: Direction, subject: End) -> Ruling:
         """The answer, if all ends agree."""
         allows = bool(self.allowed) or self.through
-        denies = bool(self.denied or self.isolated)
-        if allows and denies:
+        denied = bool(self.denied or self.isolated)
+        if (allows and (denied or self.refused)) or (denied and self.refused):
             deciding = _origins(self.uncertain) or tuple(item.origin for item in self.isolated)
             point = self.points[0]
             known = point if point in OPEN_POINTS else None
             return Ruling(Answer.UNDEFINED, depends_on(point), deciding, known)
-        if denies:
+        if denied:
             return self._denied(direction)
+        if self.refused:
+            certain = [item for item in self.refused if item[2] is True] or self.refused
+            reason = f"no {direction} rule lets this request pass"
+            denial = _DENIALS.get(type(self.request))
+            return Ruling(Answer.DENY, reason, _origins(certain), denial=denial)
         if self.allowed:
             certain = [item for item in self.allowed if item[2] is True] or self.allowed
             reason = f"{direction} rule{_of(certain[0][0].tier)} matches"
@@ -184,7 +201,7 @@ def _origins(reached: Iterable[Reached]) -> tuple[Origin, ...]:
 
 def walk(standing: Sequence[Standing], connection: Connection) -> Ends:
     """Follow a connection through the tiers to all ends that it can have."""
-    ends = Ends()
+    ends = Ends(request=connection.request)
     if standing[0].tier is standing[-1].tier:
         # They are sorted, so there is but this tier: the usual case.
         ends.through = tier(standing, connection, ends)
@@ -213,11 +230,13 @@ def tier(members: Sequence[Standing], connection: Connection, ends: Ends) -> boo
             # Either policy may be asked first, and they differ.
             ends.points.append("equal-priority")
             ends.uncertain.extend(found for found in reached if found not in ends.uncertain)
+        allows = [found for found in reached if found[0].action(found[0].rules[found[1]]) is Action.ALLOW]
+        _let_pass(allows, connection, ends)
         for found in reached:
             action = found[0].action(found[0].rules[found[1]])
             if action is Action.ALLOW:
-                ends.allowed.append(found)
-            elif action is Action.DENY:
+                continue
+            if action is Action.DENY:
                 ends.denied.append(found)
             else:
                 leaves = True
@@ -232,6 +251,26 @@ def tier(members: Sequence[Standing], connection: Connection, ends: Ends) -> boo
         ends.points += [point for point in points if point]
         return True
     return leaves
+
+
+def _let_pass(allows: Sequence[Reached], connection: Connection, ends: Ends) -> None:
+    """Rules that allow the connection: their demands are alternatives, and a rule without any is enough."""
+    passing = [(found, found[0].passes(found[0].rules[found[1]], connection)) for found in allows]
+    free = any(found[2] is True and through is True for found, through in passing)
+    for found, through in passing:
+        if through is True:
+            ends.allowed.append(found)
+        elif free:
+            continue
+        elif through is False:
+            ends.refused.append(found)
+        else:
+            # Both may come of it.
+            uncertain = (found[0], found[1], through)
+            ends.allowed.append(uncertain)
+            ends.refused.append(uncertain)
+            ends.points.append(through)
+            ends.uncertain.append(uncertain)
 
 
 def ranks(members: Sequence[Standing]) -> Iterator[Sequence[Standing]]:
@@ -259,4 +298,5 @@ def reach(item: Standing, connection: Connection) -> list[Reached]:
 
 def opened(ruling: Ruling, point: str) -> Ruling:
     """The ruling, left open because of a point of the specification."""
-    return replace(ruling, answer=Answer.UNDEFINED, reason=depends_on(point), open_point=point)
+    reason = depends_on(point)
+    return replace(ruling, answer=Answer.UNDEFINED, reason=reason, open_point=point, denial=None)

@@ -110,7 +110,7 @@ def _tiers(standing: Sequence[Standing], connection: Connection, ruling: Ruling)
     reached = not connection.to_itself
     for which, members in groupby(standing, key=lambda item: item.tier):
         asked = list(members)
-        ends = Ends()
+        ends = Ends(request=connection.request)
         leaves = reached and tier(asked, connection, ends)
         yield TierTrace(
             which.name,
@@ -125,7 +125,7 @@ def _outcome(ends: Ends, *, leaves: bool) -> str:
     words = []
     if ends.allowed:
         words.append("allow")
-    if ends.denied or ends.isolated:
+    if ends.denied or ends.isolated or ends.refused:
         words.append("deny")
     if leaves:
         words.append("pass on")

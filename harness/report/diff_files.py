@@ -92,7 +92,7 @@ def _entry(entry: Entry | None) -> dict[str, Any] | None:
         "status": str(entry.status),
         "verdict": None if result is None or result.verdict is None else str(result.verdict),
         "expected": None if result is None else str(result.expected),
-        "predicted": None if result is None or result.predicted is None else str(result.predicted.verdict),
+        "predicted": None if result is None or result.predicted is None else result.predicted.word,
         "reason": entry.reason,
         "notes": [] if result is None else list(result.notes),
     }

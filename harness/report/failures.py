@@ -66,7 +66,7 @@ def _difference(result: CellResult) -> str:
 def predicted_text(predicted: Predicted) -> str:
     """What the policies say on paper, and the rules that decide."""
     deciding = ", ".join(str(origin) for origin in predicted.deciding)
-    text = f"{predicted.verdict}, {predicted.reason}" if predicted.reason else str(predicted.verdict)
+    text = f"{predicted.word}, {predicted.reason}" if predicted.reason else predicted.word
     return f"{text} [{deciding}]" if deciding else text
 
 

@@ -165,7 +165,7 @@ def result_in(data: In) -> CellResult:
 
 def _predicted_out(predicted: Predicted) -> Json:
     return {
-        "verdict": str(predicted.verdict),
+        "verdict": predicted.word,
         "reason": predicted.reason,
         "deciding": [
             {
@@ -179,13 +179,16 @@ def _predicted_out(predicted: Predicted) -> Json:
 
 
 def _predicted_in(data: In) -> Predicted:
+    word = data["verdict"]
+    denial = None if word in tuple(Answer) else Verdict(word)
     return Predicted(
-        Answer(data["verdict"]),
+        Answer(word) if denial is None else Answer.DENY,
         data["reason"],
         tuple(
             Origin(item["policy"], item["rule"], None if item["place"] is None else place_in(item["place"]))
             for item in data["deciding"]
         ),
+        denial,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from harness.model.prediction import Answer
 from harness.model.result import CellResult
 from harness.model.scenario import Cell
 from harness.model.verdict import Expected, Status, Verdict
@@ -101,8 +102,8 @@ def of_result(result: CellResult) -> Mark:
 
 def of_prediction(predicted: str, expected: str, *, right: bool) -> Mark:
     """What paper says; followed by what the author expects, in brackets, where that does not fit."""
-    symbol = {"allow": ".", "deny": "X"}.get(predicted, "u")
-    style = {".": "good", "X": "bad", "u": "skip"}[symbol]
+    symbol = "u" if predicted == Answer.UNDEFINED else _EXPECTED[Expected(predicted)]
+    style = {".": "good", "u": "skip"}.get(symbol, "bad")
     if right:
         return Mark(symbol, style, (symbol,))
     wanted = _EXPECTED[Expected(expected)]

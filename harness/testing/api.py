@@ -290,7 +290,7 @@ def _without_place(lines: Sequence[Any]) -> str:
 def _probed(result: CellResult, backend: Backend) -> Probed:
     assert result.verdict is not None
     assert result.observation is not None
-    predicted = str(result.predicted.verdict) if result.predicted is not None else ""
+    predicted = result.predicted.word if result.predicted is not None else ""
     seen = result.observation
     return Probed(
         id=result.id,

@@ -56,6 +56,31 @@ def test_table(
         assert str(samples.RULE) in found.finding_text
 
 
+HTTP, DNS = Verdict.DENY_HTTP, Verdict.DNS_REFUSED
+
+
+@pytest.mark.parametrize(
+    ("expected", "denial", "observed", "status", "finding"),
+    [
+        (Expected.DENY_HTTP, HTTP, HTTP, PASSED, None),
+        (Expected.DENY, HTTP, HTTP, PASSED, None),
+        (Expected.DENY_HTTP, HTTP, Verdict.DROP, FAILED, C),
+        (Expected.DROP, HTTP, HTTP, FAILED, E),
+        (Expected.DENY_HTTP, None, Verdict.DROP, FAILED, E),
+        (Expected.DENY_HTTP, None, HTTP, PASSED, GAP),
+        (Expected.DNS_NXDOMAIN, DNS, Verdict.DNS_NXDOMAIN, PASSED, None),
+        (Expected.ALLOW, DNS, DNS, FAILED, E),
+        (Expected.DROP, None, Verdict.REJECT, FAILED, None),
+    ],
+)
+def test_which_denial_it_is_counts(
+    expected: Expected, denial: Verdict | None, observed: Verdict, status: Status, finding: Finding | None
+) -> None:
+    result = samples.judged(samples.cell("n/a", "n/b", expected), status, verdict=observed)
+    found = weigh(result, Predicted(Answer.DENY, "why", (samples.RULE,), denial), CLUSTER)
+    assert found.finding is finding
+
+
 def test_what_is_declared_for_a_backend_is_no_gap() -> None:
     cell = samples.cell("n/a", "n/b", Expected.DENY)
     expectation = Expectation(Expected.DENY, {"cilium": Expected.ALLOW})

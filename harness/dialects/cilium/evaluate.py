@@ -6,24 +6,30 @@ denies comes before what any policy of the tier allows, so a policy stands twice
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
+from harness.dialects.applications import each, in_words, passes
 from harness.dialects.cilium.peers import Ends, means, services
 from harness.dialects.cilium.types import (
     CidrGroup,
     CiliumPolicy,
     CiliumRule,
+    CiliumSpec,
     IcmpField,
     Peer,
     Port,
+    PortRule,
     ServicePeer,
 )
-from harness.dialects.connection import Connection
+from harness.dialects.connection import Connection, End
 from harness.dialects.paper import port_text
 from harness.dialects.standing import Match, Standing, depends_on
+from harness.model.application import DnsRules, HttpRules, ServerNames
+from harness.model.builtin import DNS_POD
 from harness.model.policy import Policy
-from harness.model.probe import SourceKind
+from harness.model.probe import DnsQuery, SourceKind
 from harness.model.rules import NETWORK_POLICY_TIER, Action, Direction, Origin
 from harness.model.topology import Family, Pod, Protocol, Topology
 from harness.model.trace import Part
@@ -34,6 +40,10 @@ DENIES, ALLOWS = 0, 1000
 
 _ECHO = {Family.IPV4: 8, Family.IPV6: 128}
 """Types of echo requests, the only ICMP that probes send."""
+
+_FIELDS: Mapping[type, str] = MappingProxyType(
+    {HttpRules: "rules.http", DnsRules: "rules.dns", ServerNames: "serverNames"}
+)
 
 _ALWAYS_FAILS, _REQUIRED = "test-always-fail", "required"
 
@@ -53,14 +63,19 @@ def standing(
         for rule in spec.rules(direction)
         if rule.authentication
     }
-    for policy in policies:
-        if not isinstance(policy.parsed, CiliumPolicy):
-            continue
-        specs = [
-            spec
-            for spec in policy.parsed.specs
-            if spec.subject is not None and spec.rules(direction) and spec.subject.matches_pod(pod, topology)
-        ]
+    selecting = [
+        (policy, [spec for spec in policy.parsed.specs if _concerns(spec, direction, pod, topology)])
+        for policy in policies
+        if isinstance(policy.parsed, CiliumPolicy)
+    ]
+    lookups = [
+        rule
+        for _, specs in selecting
+        for spec in specs
+        for rule in spec.rules(direction)
+        if any(isinstance(item.application, DnsRules) for item in rule.ports)
+    ]
+    for policy, specs in selecting:
         rules = [rule for spec in specs for rule in spec.rules(direction)]
         isolates = any(direction in spec.isolates for spec in specs)
         denies = [rule for rule in rules if _denies(rule)]
@@ -68,14 +83,19 @@ def standing(
             rule for rule in rules if rule.action is Action.ALLOW and rule.authentication != _ALWAYS_FAILS
         ]
         if denies:
-            found = _Standing(policy, denies, direction, topology, groups, modes)
+            found = _Standing(policy, denies, direction, topology, groups, modes, lookups)
             found.order, found.verdict = DENIES, Action.DENY
             found.isolates = isolates and not allows
             yield found
         if allows:
-            found = _Standing(policy, allows, direction, topology, groups, modes)
+            found = _Standing(policy, allows, direction, topology, groups, modes, lookups)
             found.isolates = isolates
             yield found
+
+
+def _concerns(spec: CiliumSpec, direction: Direction, pod: Pod, topology: Topology) -> bool:
+    found = spec.subject is not None and spec.subject.matches_pod(pod, topology)
+    return found and bool(spec.rules(direction))
 
 
 def _denies(rule: CiliumRule) -> bool:
@@ -98,11 +118,13 @@ class _Standing(Standing):
         topology: Topology,
         groups: Sequence[CidrGroup],
         modes: set[str],
+        lookups: Sequence[CiliumRule],
     ) -> None:
         super().__init__(policy, NETWORK_POLICY_TIER, rules, direction, topology)
         self.verdict = Action.ALLOW
         self._groups = groups
         self._modes = modes
+        self._lookups = lookups
 
     def rule_origin(self, number: int) -> Origin:
         """See `Standing.rule_origin`."""
@@ -122,11 +144,29 @@ class _Standing(Standing):
             return False
         peer = self._any_peer(rule, connection)
         found = port if peer is True else peer
-        if found is True and rule.looks_into:
-            return "application"
         if found is True and rule.action is Action.ALLOW and not self._authenticated(rule):
             return "authentication"
         return found
+
+    def demands(self, rule: CiliumRule) -> bool:
+        """See `Standing.demands`."""
+        return rule.looks_into
+
+    def passes(self, rule: CiliumRule, connection: Connection) -> Match:
+        """Any item of `toPorts` whose ports match; items that look for nothing let everything pass."""
+        if not rule.ports:
+            names = isinstance(connection.request, DnsQuery) and self._lookups
+            return "dns-any-port" if names else True
+        return _any(self._item(item, connection) for item in rule.ports)
+
+    def _item(self, item: PortRule, connection: Connection) -> Match:
+        port = _any(self._port(one, connection) for one in item.ports)
+        if port is False:
+            return False
+        found: Match = "application" if item.foreign else True
+        if item.application is not None and not item.foreign:
+            found = passes(item.application, connection)
+        return port if found is True else found
 
     def near(self, rule: CiliumRule, connection: Connection) -> bool:
         """See `Standing.near`."""
@@ -164,15 +204,52 @@ class _Standing(Standing):
             )
             for number, field in enumerate(rule.icmps)
         )
+        ports += tuple(self._requests(rule, connection))
         if rule.action is Action.ALLOW and not self._authenticated(rule):
             why = f"wants mode {rule.authentication}; {depends_on('authentication')}"
             peers, ports, icmps = (tuple(_doubted(part) for part in each) for each in (peers, ports, icmps))
             ports += (Part("authentication", None, why, rule.place),)
         return peers, ports + icmps
 
+    def _requests(self, rule: CiliumRule, connection: Connection) -> Iterator[Part]:
+        """What is looked for, item by item."""
+        for number, item in enumerate(rule.ports):
+            if item.application is None or not any(self._port(port, connection) for port in item.ports):
+                continue
+            for index, (place, one) in enumerate(zip(item.places, each(item.application), strict=True)):
+                name = f"toPorts[{number}].{_FIELDS[type(one)]}[{index}]"
+                yield _part(name, passes(one, connection), f"wants {in_words(one)}", place)
+
     def _ends(self, connection: Connection) -> Ends:
         subject, peer = connection.subject(self.direction), connection.peer(self.direction)
-        return Ends(subject, peer, self.topology, self._groups)
+        return Ends(subject, peer, self.topology, self._groups, self._learned(connection))
+
+    def _learned(self, connection: Connection) -> str | None:
+        """The name that the subject has just looked up, if a DNS proxy saw the answer."""
+        name = connection.looked_up
+        service = self.topology.services.get(DNS_POD)
+        if name is None or service is None or not self._lookups or self.direction is Direction.INGRESS:
+            return None
+        for port in service.ports:
+            if port.protocol is not Protocol.UDP:
+                continue
+            for pod, number in self.topology.backends(service, port):
+                end = End(SourceKind.POD, pod.id, node=pod.node)
+                question = replace(
+                    connection,
+                    destination=end,
+                    protocol=Protocol.UDP,
+                    port=number,
+                    request=DnsQuery(name),
+                    authority=None,
+                    looked_up=None,
+                )
+                if not any(
+                    self.matches(rule, question) is True and self.passes(rule, question) is True
+                    for rule in self._lookups
+                ):
+                    return None
+        return name
 
     def _any_peer(self, rule: CiliumRule, connection: Connection) -> Match:
         if rule.peers is None:
