@@ -295,6 +295,7 @@ def emitted(*rooms: str) -> Iterator[str]:
     carriers = {
         "error",
         "warning",
+        "_info",
         "_warning",
         "Diagnostic",
         "BadValueError",

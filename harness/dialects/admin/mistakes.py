@@ -7,6 +7,7 @@ import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from harness.dialects.admin.versions import GROUP
 from harness.dialects.mistaken_selectors import Json, inverted, narrower, nobody, replaced, without
 
 _SIDES = {"ingress": "from", "egress": "to"}
@@ -17,7 +18,7 @@ _HIGHEST = 1000
 
 def mistakes(manifest: Mapping[str, Any], beside: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Json]]:
     """`(what, manifest)` for every mistake that the policies `beside` it do not make meaningless."""
-    others = [other for other in beside if "podSelector" not in other["spec"]]
+    others = [other for other in beside if other["apiVersion"].startswith(f"{GROUP}/")]
     spec = manifest["spec"]
 
     def changed(**fields: Any) -> Json:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from harness.dialects.cilium import advice as advisor
 from harness.dialects.cilium import compile as compiler
 from harness.dialects.cilium import evaluate as evaluator
 from harness.dialects.cilium import groups, parts
 from harness.dialects.cilium import material as collector
+from harness.dialects.cilium import mistakes as mistaken
 from harness.dialects.cilium import parse as parser
 from harness.dialects.cilium import rename as renamer
 from harness.dialects.material import Material
@@ -62,7 +64,7 @@ class Cilium:
 
     def advice(self, policy: Policy, topology: Topology | None) -> Sequence[Diagnostic]:
         """See `harness.dialects.base.Dialect.advice`."""
-        return ()
+        return tuple(advisor.of_policy(policy) if topology is None else advisor.in_world(policy, topology))
 
     def parts(self, policy: Policy) -> Iterator[PolicyPart]:
         """See `harness.dialects.base.Dialect.parts`."""
@@ -72,4 +74,4 @@ class Cilium:
         self, manifest: Mapping[str, Any], beside: Sequence[Mapping[str, Any]]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         """See `harness.dialects.base.Dialect.mistakes`."""
-        return iter(())
+        return mistaken.mistakes(manifest)
