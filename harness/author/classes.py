@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import product
 from math import prod
 
+from harness.dialects.cilium.classes import plain
 from harness.dialects.connection import Connection, End
 from harness.dialects.material import Material, PortWish, vocabulary
 from harness.dialects.registry import material
@@ -127,8 +128,8 @@ def classes_among(policies: Sequence[Policy], known: Mapping[str, Namespace]) ->
 
 
 def _beyond(policies: Sequence[Policy]) -> bool:
-    """Whether some policy may tell apart service accounts, nodes or requests, which are all alike here."""
-    return any(policy.dialect not in ("kubernetes", "admin") for policy in policies)
+    """Whether some policy may tell apart what is all alike here, such as service accounts or requests."""
+    return any(policy.dialect == "cilium" and not plain(policy) for policy in policies)
 
 
 def _same(item: Namespace, own: str) -> bool:

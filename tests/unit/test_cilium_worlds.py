@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from harness.author.guess import guess
+from harness.dialects.cilium.classes import plain
 from harness.dialects.registry import DIALECTS, material
 from harness.dialects.renaming import rename_policy
 from harness.model.renaming import Renaming
@@ -136,3 +137,22 @@ def test_a_manifest_is_not_changed_by_renaming() -> None:
     before: dict[str, Any] = {**policy.manifest}
     DIALECTS["cilium"].rename(policy.manifest, CI)
     assert policy.manifest == before
+
+
+@pytest.mark.parametrize(
+    ("rule", "alike"),
+    [
+        ("{fromEndpoints: [{matchLabels: {app: cli}}]}", True),
+        ("{fromEntities: [world, host]}", True),
+        ('{fromCIDR: [203.0.113.0/24], toPorts: [{ports: [{port: "80"}]}]}', True),
+        (f"{{fromEndpoints: [{{matchLabels: {{{NS}: blue}}}}]}}", False),
+        ("{fromEndpoints: [{matchLabels: {io.cilium.k8s.policy.serviceaccount: a}}]}", False),
+        ("{icmps: [{fields: [{type: 8}]}]}", False),
+        ("{fromCIDRSet: [{cidrGroupRef: partners}]}", False),
+        ("{fromEntities: [all], authentication: {mode: required}}", False),
+        ('{toPorts: [{ports: [{port: "80", protocol: TCP}], rules: {http: [{}]}}]}', False),
+    ],
+)
+def test_nothing_is_proved_over_classes_of_what_they_do_not_tell_apart(rule: str, alike: bool) -> None:
+    assert plain(cnp(f"{{endpointSelector: {{}}, ingress: [{rule}]}}")) is alike
+    assert not plain(group("203.0.113.0/24"))
