@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.model.builtin import CLUSTER_DOMAIN
-from harness.model.identity import elsewhere, trust_domain
+from harness.model.identity import FOREIGN_DOMAIN, elsewhere, trust_domain
 from harness.model.probe import (
     EXPIRED,
     NO_CERTIFICATE,
@@ -19,9 +19,6 @@ from harness.model.probe import (
 )
 from harness.model.serving import identities
 from harness.model.topology import Topology
-
-FLAWED_DOMAIN = "other-trust-domain.example"
-"""Trust domain that nobody believes who does not belong to it."""
 
 TOO_OLD = "#expired"
 """What the name of a certificate ends in that is too old; before it stands the SPIFFE ID."""
@@ -80,7 +77,7 @@ def tls_options(request: TlsRequest, probe: Probe, topology: Topology) -> dict[s
         certificate = {
             OWN: own,
             EXPIRED: own + TOO_OLD,
-            OTHER_TRUST_DOMAIN: elsewhere(own, FLAWED_DOMAIN),
+            OTHER_TRUST_DOMAIN: elsewhere(own, FOREIGN_DOMAIN),
         }[mutual.shows]
     elif mutual.shows == NO_CERTIFICATE:
         certificate = ""

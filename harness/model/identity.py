@@ -7,6 +7,9 @@ import re
 TRUST_DOMAIN = "cluster.local"
 """Trust domain of identities that follow from a pod's namespace and service account."""
 
+FOREIGN_DOMAIN = "other-trust-domain.example"
+"""Trust domain of certificates that are to be refused for coming from another one."""
+
 _DOMAIN = re.compile(r"[a-z0-9._-]{1,255}")
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]+")
 _SCHEME = "spiffe://"

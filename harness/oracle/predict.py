@@ -14,6 +14,7 @@ from harness.model.probe import Probe, SourceKind
 from harness.model.rules import Direction, Origin
 from harness.model.topology import Topology
 from harness.model.verdict import Expected, Verdict
+from harness.oracle.identity import objections
 from harness.oracle.paths import Leg, Path, UndecidedError, legs
 from harness.oracle.tiers import decide, opened
 
@@ -65,9 +66,24 @@ def predict(step_topology: Topology, policies: Sequence[Policy], probe: Probe) -
         return Prediction(Answer.UNDEFINED, str(error))
     decided = [_leg(leg, policies, topology, named=len(found) > 1) for leg in found]
     if len(decided) == 1:
-        return decided[0]
+        return _between_ends(decided[0], probe, topology)
     trace = tuple(line for item in decided for line in item.trace)
-    return replace(_worst(decided), trace=trace)
+    return _between_ends(replace(_worst(decided), trace=trace), probe, topology)
+
+
+def _between_ends(network: Prediction, probe: Probe, topology: Topology) -> Prediction:
+    """What the network lets through, the ends may still refuse: by the identities in their certificates."""
+    found = objections(probe, topology)
+    if network.verdict is Answer.DENY or not any(found):
+        return network
+    reason = next(filter(None, found))
+    if not all(found):
+        return Prediction(
+            Answer.UNDEFINED,
+            f"of the pods behind the target some take the client: {reason}",
+            trace=network.trace,
+        )
+    return Prediction(Answer.DENY, reason, trace=(*network.trace, f"identities: deny: {reason}"))
 
 
 def _worst(predictions: Sequence[Prediction]) -> Prediction:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.cni.deviations import suspected
-from harness.model.outcome import Observation
+from harness.model.outcome import Observation, OutcomeKind
 from harness.model.prediction import Predicted
 from harness.model.result import NAMESPACE_PREFIX, Backend, CellResult
 from harness.model.scenario import Scenario
@@ -90,6 +90,20 @@ def receipt_text(observation: Observation) -> str:
     return text
 
 
+def handshake_text(observation: Observation) -> str:
+    """Who shook hands with whom, and what the destination did with it; empty without a handshake."""
+    parts = []
+    if observation.client_identity:
+        parts.append(f"as {observation.client_identity}")
+    if observation.server_identity:
+        parts.append(f"with {observation.server_identity}")
+    if observation.handshake:
+        parts.append(f"the listener says: {observation.handshake}")
+    elif observation.outcome.kind is OutcomeKind.TLS:
+        parts.append("the listener has seen no ClientHello")
+    return ", ".join(parts)
+
+
 def suspicions(scenario: Scenario, step: str, result: CellResult, backend: Backend) -> tuple[str, ...]:
     """Known departures of the backend that may be behind a failed cell, one sentence each."""
     if result.suspected or result.status is not Status.FAILED or result.verdict is None:
@@ -111,6 +125,9 @@ def details(scenario: Scenario, step: str, result: CellResult, backend: Backend)
     if result.observation is not None:
         yield "outcome", outcome_text(result.observation)
         yield "receipt", receipt_text(result.observation)
+        shaken = handshake_text(result.observation)
+        if shaken:
+            yield "handshake", shaken
     if result.status is not Status.ERROR and result.reason not in ("", _difference(result)):
         yield "reason", result.reason
     if result.finding_text:

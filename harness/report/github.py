@@ -21,7 +21,7 @@ from harness.source.render import printable
 SHOWN: Final = 10
 """Errors that GitHub shows of one step."""
 _CELLS: Final = 8
-_TOLD: Final = ("predicted", "outcome", "receipt", "finding", "known", "control", "rerun")
+_TOLD: Final = ("predicted", "outcome", "receipt", "handshake", "finding", "known", "control", "rerun")
 _COMMANDS: Final = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from harness.model.result import Backend, CellResult, StepResult
 from harness.model.scenario import Scenario
 from harness.report.cases import Case
-from harness.report.failures import full_id, outcome_text, receipt_text
+from harness.report.failures import full_id, handshake_text, outcome_text, receipt_text
 from harness.report.printer import encodable
 from harness.report.terminal import render_failure
 from harness.report.text import Line, duration, line
@@ -140,6 +140,9 @@ def _told(step: StepResult, cell: CellResult) -> Iterable[tuple[str, str]]:
     yield "sent", ", ".join(text for text in (way, tries, duration(seen.seconds)) if text)
     yield "outcome", outcome_text(seen)
     yield "receipt", receipt_text(seen)
+    shaken = handshake_text(seen)
+    if shaken:
+        yield "handshake", shaken
 
 
 def _labelled(label: str, text: str) -> Line:
