@@ -74,7 +74,7 @@ def predict(step_topology: Topology, policies: Sequence[Policy], probe: Probe) -
 def _between_ends(network: Prediction, probe: Probe, topology: Topology) -> Prediction:
     """What the network lets through, the ends may still refuse: by the identities in their certificates."""
     found = objections(probe, topology)
-    if network.verdict is Answer.DENY or not any(found):
+    if network.verdict is not Answer.ALLOW or not any(found):
         return network
     reason = next(filter(None, found))
     if not all(found):
@@ -83,7 +83,8 @@ def _between_ends(network: Prediction, probe: Probe, topology: Topology) -> Pred
             f"of the pods behind the target some take the client: {reason}",
             trace=network.trace,
         )
-    return Prediction(Answer.DENY, reason, trace=(*network.trace, f"identities: deny: {reason}"))
+    trace = (*network.trace, f"identities: {Verdict.TLS_REJECTED}: {reason}")
+    return Prediction(Answer.DENY, reason, trace=trace, denial=Verdict.TLS_REJECTED)
 
 
 def _worst(predictions: Sequence[Prediction]) -> Prediction:

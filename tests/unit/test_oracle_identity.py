@@ -9,6 +9,7 @@ import pytest
 from harness.model.prediction import Answer
 from harness.model.probe import DnsQuery, HttpRequest, MutualTls, Request, TlsRequest
 from harness.model.topology import Listener, Service, ServicePort
+from harness.model.verdict import Verdict
 from harness.oracle import predict
 from tests.unit.kubernetes_worlds import pod, policy, probe, world
 
@@ -60,7 +61,8 @@ def test_the_ends_take_each_other_or_not(cell: str, request_: Request | None, wh
     assert found.verdict is (Answer.DENY if why else Answer.ALLOW)
     if why:
         assert found.reason == why
-        assert found.trace[-1] == f"identities: deny: {why}"
+        assert found.trace[-1] == f"identities: tls-rejected: {why}"
+        assert found.denial is Verdict.TLS_REJECTED
         assert found.deciding == ()
 
 
