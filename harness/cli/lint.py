@@ -143,6 +143,7 @@ def _entry(item: Diagnostic) -> dict[str, object]:
         "severity": str(item.severity),
         "message": item.message,
         "help": item.help,
+        "instead": item.instead,
         "file": item.place.file,
         "line": item.place.line,
         "column": item.place.column,

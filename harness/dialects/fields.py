@@ -40,10 +40,21 @@ class Field:
         """Whether the value is YAML's null."""
         return isinstance(self.node, ScalarNode) and manifest_value(self.node) is None
 
-    def error(self, id: str, message: str, *, help: str = "", fix: str | None = None) -> None:
-        """Report an error at this field; `fix` is the text that certainly belongs here instead."""
+    def error(
+        self, id: str, message: str, *, help: str = "", fix: str | None = None, instead: str = ""
+    ) -> None:
+        """Report an error at this field.
+
+        Args:
+            id: Of the diagnostic.
+            message: What is wrong.
+            help: What to do.
+            fix: The text that certainly belongs here instead.
+            instead: What may be meant, for a person to choose from.
+        """
         found = None if fix is None else Fix(self.place, fix)
-        self.problems.error(id, f"{self.path or 'the manifest'}: {message}", self.place, help=help, fix=found)
+        text = f"{self.path or 'the manifest'}: {message}"
+        self.problems.error(id, text, self.place, help=help, fix=found, instead=instead)
 
     def warning(self, id: str, message: str, *, help: str = "", fix: str | None = None) -> None:
         """Report a warning at this field; `fix` is the text that certainly belongs here instead."""

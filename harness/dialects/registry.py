@@ -12,6 +12,7 @@ from harness.dialects.carried import Carried
 from harness.dialects.cilium import Cilium
 from harness.dialects.kubernetes import Kubernetes
 from harness.dialects.material import Material
+from harness.dialects.spiffe import cluster_spiffe_id
 from harness.model.policy import Policy
 from harness.model.rules import Stage, merged
 from harness.model.topology import Topology
@@ -38,9 +39,9 @@ _GONE = frozenset({("extensions/v1beta1", "NetworkPolicy")})
 """Former API versions whose fields are those of today's."""
 
 _INSTEAD = {
-    "SPIREIdentity": "SPIRE's own kind is ClusterSPIFFEID (spire.spiffe.io/v1alpha1); it issues identities, "
-    "which no NetworkPolicy sees: select pods by labels, or by service account with Calico or Cilium",
-    "SpiffeID": "SPIRE's own kind is ClusterSPIFFEID (spire.spiffe.io/v1alpha1); no NetworkPolicy sees it",
+    "SPIREIdentity": "SPIRE's own kind is ClusterSPIFFEID; it issues identities, which no NetworkPolicy "
+    "sees: policies select pods by labels, or by service account with Calico or Cilium",
+    "SpiffeID": "SPIRE's own kind is ClusterSPIFFEID; no NetworkPolicy sees what it issues",
 }
 """Kinds that guides print and nobody serves, with what is meant (semantics.md 1.5)."""
 
@@ -69,7 +70,7 @@ def parse_manifest(document: MappingNode, namespace: str, problems: Problems) ->
     dialect = kinds().get((api_version.text, kind.text))
     if dialect is not None:
         return dialect.parse(document, namespace, problems)
-    _refuse(api_version, kind, problems)
+    _refuse(document, api_version, kind, problems)
     return None
 
 
@@ -155,7 +156,7 @@ def _type_word(document: MappingNode, key: str, problems: Problems) -> ScalarNod
     return None
 
 
-def _refuse(api_version: ScalarNode, kind: ScalarNode, problems: Problems) -> None:
+def _refuse(document: MappingNode, api_version: ScalarNode, kind: ScalarNode, problems: Problems) -> None:
     known = kinds()
     same_kind = [pair for pair in known if pair[1] == kind.text]
     if same_kind:
@@ -179,7 +180,8 @@ def _refuse(api_version: ScalarNode, kind: ScalarNode, problems: Problems) -> No
             "unknown-kind",
             f"kind `{kind.text}` of `{api_version.text}` is served by nothing",
             kind.place,
-            help=_INSTEAD[kind.text],
+            help=_INSTEAD[kind.text] + "; SPIRE's controller manager takes",
+            instead=cluster_spiffe_id(document),
         )
         return
     hint = _near_kind(api_version.text, kind.text)

@@ -9,6 +9,7 @@ import ipaddress
 import re
 
 from harness.dialects.fields import Field
+from harness.dialects.spiffe import by_account
 from harness.model.rules import Network
 
 _LABEL_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
@@ -62,14 +63,17 @@ def label_value(field: Field, value: str) -> bool:
     """A label value: empty, or at most 63 letters, digits, `-`, `_`, `.`."""
     if not value or (len(value) <= 63 and _LABEL_NAME.fullmatch(value)):
         return True
+    instead = ""
     if value.startswith("spiffe://"):
         help = (
-            "a SPIFFE ID cannot be a label value: `:` and `/` are not allowed there; select the pods by an "
-            "ordinary label, or by their service account where the CNI's own policies can"
+            "a SPIFFE ID cannot be a label value: `:` and `/` are not allowed there, and no policy sees "
+            "identities; select the pods by an ordinary label, or by their service account, where the CNI's "
+            "own policies can:"
         )
+        instead = by_account(value, field.path)
     else:
         help = "at most 63 letters, digits, `-`, `_` and `.`, a letter or digit first and last, or empty"
-    field.error("invalid-label", f'"{_short(value)}" is not a valid label value', help=help)
+    field.error("invalid-label", f'"{_short(value)}" is not a valid label value', help=help, instead=instead)
     return False
 
 

@@ -48,7 +48,7 @@ def diagnostics_to_github(found: Iterable[Diagnostic], environ: Mapping[str, str
         _command(
             _COMMANDS[item.severity],
             f"netcheck: {item.id}",
-            [item.message, f"help: {item.help}"] if item.help else [item.message],
+            [item.message, *([f"help: {item.help}"] if item.help else []), *item.instead.splitlines()],
             item.place,
             environ,
         )

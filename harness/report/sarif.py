@@ -60,6 +60,8 @@ def _rule(name: str) -> dict[str, Any]:
 
 def _result(item: Diagnostic, rule: int) -> dict[str, Any]:
     text = item.message if not item.help else f"{item.message}\nhelp: {item.help}"
+    if item.instead:
+        text += f"\n{item.instead}"
     result: dict[str, Any] = {
         "ruleId": item.id,
         "ruleIndex": rule,

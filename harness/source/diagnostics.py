@@ -43,6 +43,7 @@ class Diagnostic:
         id: Stable id, kebab-case, documented in `docs/diagnostics.md`.
         message: One sentence without a full stop, in the user's words.
         help: What to do; may be empty.
+        instead: What to write instead, as lines of a file; may be empty.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Diagnostic:
     help: str = ""
     related: tuple[Related, ...] = ()
     fix: Fix | None = None
+    instead: str = ""
 
     def __str__(self) -> str:
         return f"{self.place}: {self.severity}[{self.id}]: {self.message}"
@@ -72,9 +74,10 @@ class Problems:
         help: str = "",
         related: tuple[Related, ...] = (),
         fix: Fix | None = None,
+        instead: str = "",
     ) -> None:
         """Add an error."""
-        self.found.append(Diagnostic(id, Severity.ERROR, message, place, help, related, fix))
+        self.found.append(Diagnostic(id, Severity.ERROR, message, place, help, related, fix, instead))
 
     def warning(
         self,

@@ -66,6 +66,7 @@ def render_one(diagnostic: Diagnostic, sources: Sources | None = None, *, color:
         lines += _excerpt(item.place, sources, gutter, paint, _BLUE, "-")
     if diagnostic.help:
         lines.append(f"{' ' * gutter} {paint('help:', _BOLD)} {printable(diagnostic.help)}")
+    lines += [f"{' ' * gutter}   {printable(text)}".rstrip() for text in diagnostic.instead.splitlines()]
     return "\n".join(lines) + "\n"
 
 
