@@ -20,6 +20,7 @@ from harness.engine.cluster import Cluster
 from harness.engine.events import Event
 from harness.engine.run import run
 from harness.model.builtin import with_builtins
+from harness.model.personality import Personality, of_scenario
 from harness.model.prediction import Answer
 from harness.model.probe import Probe
 from harness.model.scenario import Scenario, Step
@@ -59,12 +60,13 @@ def on_paper(scenario: Scenario) -> Iterator[Noticed]:
     scenario = resolve(scenario)
     if any(carried(step.policies) for step in scenario.steps):
         return
-    already = _does_not_hold(_first_wrong(scenario))
+    personality = of_scenario(scenario)
+    already = _does_not_hold(_first_wrong(scenario, personality))
     for mutant in mutants_of(scenario):
         if already:
             yield Noticed(scenario, mutant, error=already)
             continue
-        cell = _first_wrong(with_mutant(scenario, mutant))
+        cell = _first_wrong(with_mutant(scenario, mutant), personality)
         yield Noticed(scenario, mutant, cell) if cell else _survivor(scenario, mutant)
 
 
@@ -99,7 +101,7 @@ def observed(
             continue
         sound = result.steps[:1] if len(scenario.steps) == 1 else result.steps[: some[0].step]
         wrong_before = (cell.id for step in sound for cell in step.cells if cell.status is Status.FAILED)
-        already = _does_not_hold(next(wrong_before, "") or _first_wrong(scenario))
+        already = _does_not_hold(next(wrong_before, "") or _first_wrong(scenario, of_scenario(scenario)))
         for number, mutant in enumerate(some, 1):
             steps = (
                 result.steps[number : number + 1] if len(scenario.steps) == 1 else result.steps[mutant.step :]
@@ -123,14 +125,14 @@ def _does_not_hold(cell: str) -> str:
     return f"the scenario does not hold without any mistake: {cell} is not as expected" if cell else ""
 
 
-def _first_wrong(scenario: Scenario) -> str:
+def _first_wrong(scenario: Scenario, personality: Personality) -> str:
     """The first cell that would fail if the oracle were the network."""
     for step in scenario.steps:
         for cell in step.cells:
-            expected = cell.expectation.default
+            expected = cell.expectation.on(("lab", personality.name))
             if expected is Expected.OBSERVE:
                 continue
-            answer = predict(step.topology, step.policies, cell.probe)
+            answer = predict(step.topology, step.policies, cell.probe, personality)
             # What the specification leaves open passes, as on the least strict CNI.
             passes = answer.verdict is Answer.UNDEFINED and expected is Expected.ALLOW
             if not answer.fits(expected) and not passes:
@@ -148,7 +150,7 @@ def _survivor(scenario: Scenario, mutant: Mutant) -> Noticed:
     ]
     for step, broken in pairs:
         for world in (step.topology, guess((*step.policies, *broken.policies), step.topology)):
-            probe = _witness(step, broken, world)
+            probe = _witness(step, broken, world, of_scenario(scenario))
             if probe is not None:
                 needs = tuple(missing(world, step.topology, [probe]))
                 return Noticed(scenario, mutant, witness=probe.id, needs=needs)
@@ -163,10 +165,10 @@ def _survivor(scenario: Scenario, mutant: Mutant) -> Noticed:
     return Noticed(scenario, mutant, equivalent=True)
 
 
-def _witness(step: Step, broken: Step, world: Topology) -> Probe | None:
+def _witness(step: Step, broken: Step, world: Topology, personality: Personality) -> Probe | None:
     for probe in probes(world):
-        before = predict(world, step.policies, probe).word
-        after = predict(world, broken.policies, probe).word
+        before = predict(world, step.policies, probe, personality).word
+        after = predict(world, broken.policies, probe, personality).word
         if before != after and Answer.UNDEFINED not in (before, after):
             return probe
     return None

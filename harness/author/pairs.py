@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.model.builtin import DNS_POD
+from harness.model.personality import Personality
 from harness.model.policy import Policy
 from harness.model.probe import Probe, Source, SourceKind, Target, TargetKind
 from harness.model.topology import External, Family, Listener, Pod, Protocol, Topology
@@ -50,9 +51,14 @@ def probes(topology: Topology, *, dns: bool = True) -> Iterator[Probe]:
                 yield Probe(source, Target(TargetKind.SERVICE, DNS_POD, 53, protocol))
 
 
-def predictions(topology: Topology, policies: Sequence[Policy], wanted: Iterable[Probe]) -> list[Pair]:
+def predictions(
+    topology: Topology,
+    policies: Sequence[Policy],
+    wanted: Iterable[Probe],
+    personality: Personality | None = None,
+) -> list[Pair]:
     """What the oracle says of each probe."""
-    return [Pair(probe, predict(topology, policies, probe)) for probe in wanted]
+    return [Pair(probe, predict(topology, policies, probe, personality)) for probe in wanted]
 
 
 def _listeners(item: Pod | External) -> Iterator[Listener]:

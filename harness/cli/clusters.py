@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.cli.exits import CliError
@@ -16,16 +17,33 @@ if TYPE_CHECKING:
     from harness.clusters.kube.api import Api
     from harness.clusters.kube.cluster import KubeCluster
     from harness.engine.cluster import Cluster
+    from harness.model.personality import Personality
+    from harness.model.scenario import Scenario
 
 _LOOK = 0.1
 """Seconds between two looks whether the user still waits."""
 
-PERSONALITIES = ("generic",)
-_HAS = "this version has `lab`, `lab?as=generic`, `kind`, `kind:NAME`, `context:NAME` and `kubeconfig:PATH`"
+_HAS = (
+    "this version has `lab`, `lab?as=generic`, `lab?as=cilium`, `lab?as=cilium&cidr=nodes,pods`, "
+    "`lab?as=calico`, `kind`, `kind:NAME`, `context:NAME` and `kubeconfig:PATH`"
+)
 
 
-def parse_spec(spec: str) -> str | None:
-    """The personality of a lab spec; None for a Kubernetes cluster.
+@dataclass(frozen=True, slots=True)
+class LabSpec:
+    """A lab; without a personality it takes on that for which each scenario's policies ask."""
+
+    personality: Personality | None = None
+
+    def reads(self, scenario: Scenario) -> Personality:
+        """The personality that it has for a scenario."""
+        from harness.model.personality import of_scenario
+
+        return self.personality or of_scenario(scenario)
+
+
+def parse_spec(spec: str) -> LabSpec | None:
+    """What a spec says of a lab; None for a Kubernetes cluster.
 
     Raises:
         CliError: Anything that this version has not; the advice names what it has.
@@ -40,14 +58,43 @@ def parse_spec(spec: str) -> str | None:
     name, question, query = spec.partition("?")
     if name != "lab":
         raise CliError(f"unknown cluster {spec!r}", _HAS)
-    if not question:
-        return PERSONALITIES[0]
-    key, _, value = query.partition("=")
-    if key != "as":
-        raise CliError(f"cluster {spec!r}: the lab has no setting {key!r}", _HAS)
-    if value not in PERSONALITIES:
-        raise CliError(f"cluster {spec!r}: unknown personality {value!r}", _HAS)
-    return value
+    return LabSpec(parse_personality(query, f"cluster {spec!r}", _HAS) if question else None)
+
+
+def parse_personality(query: str, where: str, advice: str) -> Personality:
+    """What stands behind `lab?`: `as=NAME`, and for Cilium `&cidr=nodes,pods`.
+
+    Args:
+        query: The text.
+        where: What a complaint begins with.
+        advice: What it ends with.
+
+    Raises:
+        CliError: It cannot be understood.
+    """
+    from harness.model.personality import CALICO, CIDR_MODES, CILIUM, GENERIC, cilium_with
+
+    settings: dict[str, str] = {}
+    for part in query.split("&"):
+        key, _, value = part.partition("=")
+        if key not in ("as", "cidr"):
+            raise CliError(f"{where}: the lab has no setting {key!r}", advice)
+        if key in settings:
+            raise CliError(f"{where}: `{key}` stands there twice", advice)
+        settings[key] = value
+    personalities = {item.name: item for item in (GENERIC, CILIUM, CALICO)}
+    name = settings.get("as", GENERIC.name)
+    if name not in personalities:
+        raise CliError(f"{where}: unknown personality {name!r}", advice)
+    if "cidr" not in settings:
+        return personalities[name]
+    modes = settings["cidr"].split(",")
+    if name != CILIUM.name:
+        raise CliError(f"{where}: `cidr` is a setting of Cilium's", "write `as=cilium&cidr=nodes,pods`")
+    wrong = next((item for item in modes if item not in CIDR_MODES), None)
+    if wrong is not None:
+        raise CliError(f"{where}: `cidr` takes nodes and pods, not {wrong!r}", advice)
+    return cilium_with(modes)
 
 
 class Opening:
@@ -146,12 +193,12 @@ def open_cluster(spec: str, *, keep: bool, pods: PodSettings, wish: Wish | None 
         CliError: The spec cannot be understood.
         ClusterError: The machine cannot do it.
     """
-    personality = parse_spec(spec)
-    if personality is None:
+    lab = parse_spec(spec)
+    if lab is None:
         return _open_kube(spec, connect(spec), pods, wish or Wish(), keep=keep)
     from harness.clusters.lab.cluster import LabCluster
 
-    return LabCluster(spec, personality, keep)
+    return LabCluster(spec, lab.personality, keep)
 
 
 def connect(spec: str) -> Api:

@@ -17,6 +17,7 @@ from harness.cli.exits import CliError, ExitCode
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from harness.model.personality import Personality
     from harness.model.policy import Policy
     from harness.model.probe import Probe
     from harness.model.scenario import Scenario, Step
@@ -36,10 +37,18 @@ MOST = 20
 @click.argument("target", metavar="TO")
 @click.option("--scenario", metavar="NAME", help="Which scenario of the file. [default: the first]")
 @click.option("--step", metavar="NAME", help="Which of its steps. [default: the last]")
+@options.personality_option
 @options.json_option
 @options.color_option
 def explain(
-    file: str, source: str, target: str, scenario: str | None, step: str | None, as_json: bool, color: str
+    file: str,
+    source: str,
+    target: str,
+    scenario: str | None,
+    step: str | None,
+    personality: Personality | None,
+    as_json: bool,
+    color: str,
 ) -> int:
     """Show who decides a connection: every policy that is asked, rule by rule, and what would change it.
 
@@ -69,8 +78,8 @@ def explain(
     documents = []
     lines: list[Line] = []
     for probe in probes[:MOST]:
-        found = predict(topology, policies, probe)
-        sides = trace(topology, policies, probe)
+        found = predict(topology, policies, probe, personality)
+        sides = trace(topology, policies, probe, personality)
         changes = flips(sides)
         if as_json:
             documents.append(

@@ -79,10 +79,16 @@ class Place:
         Raises:
             CliError: The prefix makes a name too long.
         """
+        from harness.cli.clusters import parse_spec
+        from harness.model.personality import GENERIC
         from harness.oracle import resolve
         from harness.scenario.externals import relocate
 
-        found = tuple(resolve(relocate(item, self.wish.externals)) for item in scenarios)
+        lab = parse_spec(self.cluster)
+        found = tuple(
+            resolve(relocate(item, self.wish.externals), lab.reads(item) if lab else GENERIC)
+            for item in scenarios
+        )
         check_prefix(self.namespace_prefix, found)
         return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -13,6 +13,9 @@ from click.core import ParameterSource
 from harness.cli.app import State
 from harness.cli.config import Config
 from harness.cli.exits import CliError
+
+if TYPE_CHECKING:
+    from harness.model.personality import Personality
 
 DEFAULT_PATH = "scenarios"
 CLUSTER_JOBS = 4
@@ -93,6 +96,27 @@ def json_option(command: _Command) -> _Command:
     return click.option(
         "--json", "as_json", is_flag=True, allow_from_autoenv=False, help="Print JSON instead of text."
     )(command)
+
+
+def personality_option(command: _Command) -> _Command:
+    """`--as`."""
+    return click.option(
+        "--as",
+        "personality",
+        metavar="NAME",
+        allow_from_autoenv=False,
+        callback=_personality_value,
+        help="Read what the specification leaves open as NAME does: generic, cilium (or "
+        "cilium&cidr=nodes,pods), calico.  [default: as the policies ask for]",
+    )(command)
+
+
+def _personality_value(ctx: click.Context, param: click.Parameter, value: str | None) -> Personality | None:
+    from harness.cli.clusters import parse_personality
+
+    if value is None:
+        return None
+    return parse_personality(f"as={value}", f"--as {value}", "write generic, cilium or calico")
 
 
 def chosen_paths(ctx: click.Context, paths: tuple[str, ...]) -> tuple[Path, ...]:

@@ -16,6 +16,7 @@ from harness.cli.exits import CliError, ExitCode
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from harness.model.personality import Personality
     from harness.model.policy import Policy
     from harness.model.probe import Probe
     from harness.model.scenario import Scenario, Step
@@ -30,6 +31,7 @@ SCHEMA = "netcheck.dev/prediction/v1"
 @cli.command()
 @click.argument("paths", nargs=-1, required=True, metavar="FILE...")
 @options.selection_options
+@options.personality_option
 @options.json_option
 @options.verbose_option("Show the deciding rule of every cell.")
 @options.color_option
@@ -39,6 +41,7 @@ def predict(
     paths: tuple[str, ...],
     k: str,
     tag: tuple[str, ...],
+    personality: Personality | None,
     as_json: bool,
     verbose: bool,
     color: str,
@@ -59,9 +62,9 @@ def predict(
             raise CliError(f"{path}: there is no such file or folder", "check the path")
     scenarios = find_files(files)
     if scenarios and "-" not in paths:
-        found = _of_scenarios(files, k, tag, color)
+        found = _of_scenarios(files, k, tag, color, personality)
     else:
-        found = _of_policies(files, stdin="-" in paths, color=color)
+        found = _of_policies(files, stdin="-" in paths, color=color, personality=personality)
     if as_json:
         click.echo(json.dumps({"schema": SCHEMA, "worlds": [item.document() for item in found]}, indent=1))
     else:
@@ -147,7 +150,9 @@ def agrees(predicted: str, expected: str) -> bool:
     return expected == predicted or (expected == "deny" and predicted != "allow")
 
 
-def _of_scenarios(files: Sequence[Path], k: str, tag: tuple[str, ...], color: str) -> list[_Matrix]:
+def _of_scenarios(
+    files: Sequence[Path], k: str, tag: tuple[str, ...], color: str, personality: Personality | None
+) -> list[_Matrix]:
     from harness.cli import reading
     from harness.cli.select import select
 
@@ -155,17 +160,19 @@ def _of_scenarios(files: Sequence[Path], k: str, tag: tuple[str, ...], color: st
     chosen = select(read, k, tag)
     if not chosen:
         raise reading.nothing_selected(k, tag)
-    return [_of_step(scenario, step) for scenario in chosen for step in scenario.steps]
+    return [_of_step(scenario, step, personality) for scenario in chosen for step in scenario.steps]
 
 
-def _of_step(scenario: Scenario, step: Step) -> _Matrix:
+def _of_step(scenario: Scenario, step: Step, personality: Personality | None) -> _Matrix:
+    from harness.model.personality import of_scenario
     from harness.oracle import predict as ask
 
     several = len(scenario.steps) > 1
+    reading = personality or of_scenario(scenario)
     found = _Matrix(f"{scenario.name}::{step.name}" if several else scenario.name)
     for cell in step.cells:
-        prediction = ask(step.topology, step.policies, cell.probe)
-        expected = str(cell.expectation.default)
+        prediction = ask(step.topology, step.policies, cell.probe, reading)
+        expected = str(cell.expectation.on(("lab", reading.name)))
         right = agrees(prediction.word, expected)
         found.add(cell.id, cell.probe, prediction, expected, right=right)
     return found
@@ -195,7 +202,9 @@ def read_policies(files: Sequence[Path], *, stdin: bool, color: str) -> tuple[To
     return guess(bundle.policies, bundle.topology), bundle.policies
 
 
-def _of_policies(files: Sequence[Path], *, stdin: bool, color: str) -> list[_Matrix]:
+def _of_policies(
+    files: Sequence[Path], *, stdin: bool, color: str, personality: Personality | None
+) -> list[_Matrix]:
     from harness.author.pairs import predictions, probes
     from harness.report.text import line
 
@@ -209,6 +218,6 @@ def _of_policies(files: Sequence[Path], *, stdin: bool, color: str) -> list[_Mat
     for external in topology.externals.values():
         addresses = ", ".join(external.addresses.values())
         found.world.append(line(f"external:{external.name}", (f"  {addresses}", "dim")))
-    for pair in predictions(topology, policies, probes(topology)):
+    for pair in predictions(topology, policies, probes(topology), personality):
         found.add(pair.probe.id, pair.probe, pair.prediction, "", right=True)
     return [found]

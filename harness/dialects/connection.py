@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 
+from harness.model.personality import GENERIC, Personality
 from harness.model.prediction import Answer
 from harness.model.probe import Request, SourceKind
 from harness.model.rules import Direction, Origin
@@ -43,6 +44,7 @@ class Connection:
         request: What the connection carries; None = netcheck's own token.
         authority: Host and port as the source dialled them; None where the cluster chooses the address.
         looked_up: The name for which the source has just been told the address; None = it knew it.
+        personality: How the network that carries it reads what specifications leave open.
     """
 
     source: End
@@ -54,6 +56,7 @@ class Connection:
     request: Request | None = None
     authority: str | None = None
     looked_up: str | None = None
+    personality: Personality = GENERIC
 
     def subject(self, direction: Direction) -> End:
         """The end whose policies decide in `direction`."""

@@ -89,6 +89,13 @@ class LiveWorld(ScenarioRun):
         missing = lacking(scenario, self._backend)
         if missing:
             raise UnsupportedError(missing)
+        asked = self._cluster.backend.of(scenario).personality
+        if asked != self._backend.personality:
+            mine = self._backend.personality.name
+            raise UnsupportedError(
+                f"the world was built for {mine}, and the policies ask for {asked.name}",
+                "make the world with these policies",
+            )
 
     def _take_controls(self, step: Step) -> None:
         """Probe the paths that are not known to work yet, while no policy stands in the way."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.model.outcome import Observation
+from harness.model.personality import Personality
 from harness.model.probe import Probe, SourceKind, TargetKind
 from harness.model.rules import OPEN_POINTS
 from harness.model.scenario import Step
@@ -12,7 +13,7 @@ from harness.model.topology import Topology
 from harness.oracle import predict
 
 
-def named(step: Step, probe: Probe, seen: Observation) -> Observation:
+def named(step: Step, probe: Probe, seen: Observation, personality: Personality) -> Observation:
     """The observation with its open point, where a cluster cannot see that there is one.
 
     It cannot where a pod has its node's address (which policy means the pod, which the node?), and where a
@@ -22,7 +23,7 @@ def named(step: Step, probe: Probe, seen: Observation) -> Observation:
     ordered = any(policy.dialect != "kubernetes" for policy in step.policies)
     if seen.open_point or not (ordered or _hidden(probe, step.topology)):
         return seen
-    point = predict(step.topology, step.policies, probe).open_point
+    point = predict(step.topology, step.policies, probe, personality).open_point
     return replace(seen, open_point=OPEN_POINTS[point]) if point else seen
 
 

@@ -58,7 +58,7 @@ class ScenarioRun:
     ) -> None:
         self._scenario = scenario
         self._cluster = cluster
-        self._backend: Backend = cluster.backend
+        self._backend: Backend = cluster.backend.of(scenario)
         self._emit = emit
         self._stop = stop
         self._run = run
@@ -91,6 +91,7 @@ class ScenarioRun:
             time.monotonic() - began,
             self._build_seconds,
             self._phases,
+            self._backend.personality.name if self._backend is not self._cluster.backend else "",
         )
 
     def _in_world(self) -> None:
@@ -317,7 +318,7 @@ class ScenarioRun:
         expected = cell.expectation.on(self._backend.names)
         control = self._controls.get(plan.control_key(cell.probe, step.topology), "not taken")
         found = judge(cell.probe, seen)
-        seen = named(step, cell.probe, seen)
+        seen = named(step, cell.probe, seen, self._backend.personality)
         notes = _notes(seen)
         if control:
             found = Judgement(None, control_error(control))
@@ -342,7 +343,7 @@ class ScenarioRun:
 
     def _predicted(self, step: Step, result: CellResult) -> CellResult:
         """The third answer; a transition's flow is judged by when it stops, so only its rules are of use."""
-        found = predict(step.topology, step.policies, result.cell.probe)
+        found = predict(step.topology, step.policies, result.cell.probe, self._backend.personality)
         predicted = Predicted(found.verdict, found.reason, found.deciding, found.denial)
         if result.id != result.cell.id:
             return replace(result, predicted=predicted)

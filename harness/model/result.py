@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from harness.model.outcome import Observation
+from harness.model.personality import GENERIC, Personality, of_scenario
 from harness.model.prediction import Finding, Predicted
 from harness.model.scenario import Cell, Scenario
 from harness.model.topology import Family
@@ -29,6 +30,8 @@ class Backend:
         assumed: Those of the features that the user says it has, though none were found.
         options: Words of the command line that another run needs to meet the same cluster.
         family: The cluster's primary IP family, in which scenarios are probed that name none.
+        personality: How it reads what specifications leave open; `generic` where that is not known.
+        adapts: Whether it takes on the personality for which a scenario's policies ask.
     """
 
     spec: str
@@ -39,6 +42,15 @@ class Backend:
     lacks: Mapping[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()
     family: Family = Family.IPV4
+    personality: Personality = GENERIC
+    adapts: bool = False
+
+    def of(self, scenario: Scenario) -> Backend:
+        """What it is to one scenario."""
+        asked = of_scenario(scenario) if self.adapts else self.personality
+        if asked == self.personality:
+            return self
+        return replace(self, names=(*self.names[:-1], asked.name), personality=asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +123,7 @@ class ScenarioResult:
 
     Attributes:
         phases: Seconds by phase, those of the steps left out: `build`, `control`, `close`.
+        personality: The one that the lab took on since the scenario's policies ask for it; else empty.
     """
 
     scenario: Scenario
@@ -120,6 +133,7 @@ class ScenarioResult:
     seconds: float = 0.0
     build_seconds: float = 0.0
     phases: Mapping[str, float] = field(default_factory=dict)
+    personality: str = ""
 
     @property
     def cells(self) -> tuple[CellResult, ...]:

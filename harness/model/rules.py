@@ -57,11 +57,15 @@ class Action(StrEnum):
 
 
 class Reach(StrEnum):
-    """Which addresses an IP block is meant to match (semantics.md 4, rows 1 and 2)."""
+    """Which addresses an IP block is meant to match (semantics.md 4, rows 1 and 2).
+
+    `CIDR` is outside, and inside of the cluster whatever the personality's `policyCIDRMatchMode` names.
+    """
 
     OUTSIDE = "outside"
     PODS = "pods"
     NODES = "nodes"
+    CIDR = "cidr"
     ANY = "any"
 
 

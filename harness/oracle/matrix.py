@@ -17,13 +17,14 @@ from harness.dialects.registry import carried
 from harness.dialects.selectors import Requirement
 from harness.dialects.standing import Standing
 from harness.model.builtin import DNS_POD, with_builtins
+from harness.model.personality import Personality, asked_for
 from harness.model.policy import Policy
 from harness.model.prediction import Answer
 from harness.model.probe import Probe, Source, SourceKind, Target, TargetKind
 from harness.model.rules import Action, Direction
 from harness.model.topology import Family, Pod, Protocol, Topology
 from harness.oracle.predict import predict
-from harness.oracle.tiers import stand
+from harness.oracle.tiers import ranks, stand
 
 Port = tuple[Protocol, int]
 Bits = int
@@ -131,7 +132,7 @@ class Matrix:
         """For each class as the subject, and each port, where connections can end."""
         every = (1 << len(self._classes)) - 1
         ends = [_end(self._topology.pods[group[0]]) for group in self._classes]
-        reader = _Rules(ends, self.ports, direction, self._topology, self._family)
+        reader = _Rules(ends, self.ports, direction, self._topology, self._family, asked_for(self._policies))
         for subject in ends:
             standing = stand(self._policies, self._topology, direction, subject)
             yield tuple(
@@ -235,6 +236,7 @@ class _Rules:
         direction: Direction,
         topology: Topology,
         family: Family,
+        personality: Personality,
     ) -> None:
         self.known: dict[object, tuple[Bits, Bits, Bits]] = {}
         self.near: dict[object, list[int]] = {}
@@ -243,6 +245,7 @@ class _Rules:
         self._direction = direction
         self._topology = topology
         self._family = family
+        self.personality = personality
         self._connections: dict[object, Sequence[Connection]] = {}
 
     def about(self, subject: End, port: int) -> _About:
@@ -253,9 +256,13 @@ class _Rules:
         if (kind, port) not in self._connections:
             protocol, number = self._ports[port]
             self._connections[kind, port] = [
-                Connection(peer, subject, protocol, number, self._family)
-                if ingress
-                else Connection(subject, peer, protocol, number, self._family)
+                Connection(
+                    *((peer, subject) if ingress else (subject, peer)),
+                    protocol,
+                    number,
+                    self._family,
+                    personality=self.personality,
+                )
                 for peer in self._ends
             ]
         return _About(self, kind, self._connections[kind, port], port)
@@ -268,7 +275,7 @@ def walk(standing: Sequence[Standing], about: _About, every: Bits) -> Ends:
     for _, members in groupby(standing, key=lambda item: item.tier):
         tier = list(members)
         staying, leaving = arriving, 0
-        for _, group in groupby(tier, key=lambda item: (item.order, item.tie)):
+        for group in ranks(tier, by_name=about.rules.personality.sorts_by_name):
             settled = free = halting = 0
             for item in group:
                 asked = staying

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from harness.dialects.connection import Connection, End
 from harness.model.builtin import CLUSTER_DOMAIN, DNS_POD
+from harness.model.personality import GENERIC, Personality
 from harness.model.probe import DnsQuery, Probe, Source, SourceKind, Target, TargetKind
 from harness.model.topology import External, Family, Protocol, Service, ServicePort, ServiceType, Topology
 
@@ -39,12 +40,31 @@ class Leg:
     paths: tuple[Path, ...]
 
 
-def legs(probe: Probe, topology: Topology) -> tuple[Leg, ...]:
+def legs(probe: Probe, topology: Topology, personality: Personality = GENERIC) -> tuple[Leg, ...]:
     """The exchanges of a probe, in order; each must be allowed.
+
+    Args:
+        probe: The question.
+        topology: The world, with what every cluster has.
+        personality: How the network reads what specifications leave open.
 
     Raises:
         UndecidedError: When the files do not tell where the probe leads.
     """
+    found = _legs(probe, topology)
+    return found if personality is GENERIC else tuple(_read(leg, personality) for leg in found)
+
+
+def _read(leg: Leg, personality: Personality) -> Leg:
+    return replace(
+        leg,
+        paths=tuple(
+            replace(path, connection=replace(path.connection, personality=personality)) for path in leg.paths
+        ),
+    )
+
+
+def _legs(probe: Probe, topology: Topology) -> tuple[Leg, ...]:
     if isinstance(probe.request, DnsQuery) or probe.target.kind is TargetKind.DNS:
         tcp = isinstance(probe.request, DnsQuery) and probe.request.tcp
         return (_dns(probe, topology, Protocol.TCP if tcp else Protocol.UDP),)

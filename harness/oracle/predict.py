@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from harness.dialects.connection import Connection, End, Ruling
 from harness.dialects.registry import carried
 from harness.model.builtin import DNS_POD, with_builtins
+from harness.model.personality import Personality, asked_for
 from harness.model.policy import Policy
 from harness.model.prediction import Answer, possible
 from harness.model.probe import Probe, SourceKind
@@ -51,17 +52,23 @@ class Prediction:
         return any(expected.accepts(verdict) for verdict in possible(self.verdict, self.denial))
 
 
-def predict(step_topology: Topology, policies: Sequence[Policy], probe: Probe) -> Prediction:
+def predict(
+    step_topology: Topology,
+    policies: Sequence[Policy],
+    probe: Probe,
+    personality: Personality | None = None,
+) -> Prediction:
     """Decide one probe on paper.
 
     Args:
         step_topology: The world as it is in the step.
         policies: All policies in force, of any dialect.
         probe: The question.
+        personality: How the network reads what specifications leave open; None = as the policies ask for.
     """
     topology = step_topology if DNS_POD in step_topology.services else with_builtins(step_topology)
     try:
-        found = legs(probe, topology)
+        found = legs(probe, topology, personality or asked_for(policies))
     except UndecidedError as error:
         return Prediction(Answer.UNDEFINED, str(error))
     decided = [_leg(leg, policies, topology, named=len(found) > 1) for leg in found]
@@ -163,8 +170,13 @@ def side(
     """
     connection = path.connection
     ruling = _ask(policies, topology, direction, connection, muted)
-    if connection.looped and ruling.answer is Answer.DENY:
-        return opened(ruling, "own-service")
+    if connection.looped and ruling.answer is not Answer.ALLOW:
+        if connection.personality.frees_own_service and not path.entries:
+            return Ruling(
+                Answer.ALLOW, "no policy can keep a pod from itself, through its own Service either"
+            )
+        if ruling.answer is Answer.DENY:
+            return opened(ruling, "own-service")
     if direction is Direction.EGRESS:
         return ruling
     # A node may put its own address in place of the source's (semantics.md 4 no. 9).

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from harness.model.personality import Personality, of_scenario
 from harness.model.prediction import Answer
 from harness.model.scenario import Cell, Scenario, Step
 from harness.model.topology import Family
@@ -18,13 +19,19 @@ _EXPECTED = {
 }
 
 
-def resolve(scenario: Scenario) -> Scenario:
-    """The scenario without `oracle` among its expectations; what paper cannot decide is observed."""
-    return replace(scenario, steps=tuple(_step(step) for step in scenario.steps))
+def resolve(scenario: Scenario, personality: Personality | None = None) -> Scenario:
+    """The scenario without `oracle` among its expectations; what paper cannot decide is observed.
+
+    Args:
+        scenario: As it was read.
+        personality: How the network reads what specifications leave open; None = as the policies ask for.
+    """
+    asked = personality or of_scenario(scenario)
+    return replace(scenario, steps=tuple(_step(step, asked) for step in scenario.steps))
 
 
-def _step(step: Step) -> Step:
-    return _each(step, lambda cell: _cell(cell, step))
+def _step(step: Step, personality: Personality) -> Step:
+    return _each(step, lambda cell: _cell(cell, step, personality))
 
 
 def _each(step: Step, change: Callable[[Cell], Cell]) -> Step:
@@ -39,11 +46,11 @@ def _each(step: Step, change: Callable[[Cell], Cell]) -> Step:
     return replace(step, cells=cells, transition=transition)
 
 
-def _cell(cell: Cell, step: Step) -> Cell:
+def _cell(cell: Cell, step: Step, personality: Personality) -> Cell:
     expectation = cell.expectation
     if Expected.ORACLE not in (expectation.default, *expectation.backends.values()):
         return cell
-    found = predict(step.topology, step.policies, cell.probe)
+    found = predict(step.topology, step.policies, cell.probe, personality)
     predicted = _EXPECTED[found.verdict] if found.denial is None else Expected(found.denial)
 
     def filled(expected: Expected) -> Expected:

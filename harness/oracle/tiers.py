@@ -19,6 +19,7 @@ from harness.dialects.connection import Connection, End, Ruling
 from harness.dialects.paper import is_node
 from harness.dialects.registry import DIALECTS, of_nodes
 from harness.dialects.standing import Muted, Standing, depends_on
+from harness.model.personality import GENERIC, Personality
 from harness.model.policy import Policy
 from harness.model.prediction import Answer
 from harness.model.probe import DnsQuery, HttpRequest, Request, SourceKind, TlsRequest
@@ -91,18 +92,27 @@ def rule(
     standing: Sequence[Standing], topology: Topology, direction: Direction, connection: Connection
 ) -> Ruling | None:
     """Decide by the policies that select the subject; None when there are none."""
+    personality = connection.personality
+    standing = taken(standing, personality)
     if not standing:
         return None
     if connection.to_itself:
         return Ruling(Answer.ALLOW, "no policy can keep a pod from itself")
     found = _judge(standing, topology, direction, connection)
-    doubts = [item.doubt for item in standing if item.doubt]
+    doubts = [item.doubt for item in standing if item.doubt and personality.reads(item.doubt) is not True]
     if doubts and found.answer is not Answer.ALLOW:
-        certain = [item for item in standing if not item.doubt]
+        certain = [item for item in standing if item.doubt not in doubts]
         without = _judge(certain, topology, direction, connection).answer if certain else Answer.ALLOW
         if without is not found.answer or found.answer is Answer.UNDEFINED:
             return Ruling(Answer.UNDEFINED, depends_on(doubts[0]), found.deciding, doubts[0])
     return found
+
+
+def taken(standing: Sequence[Standing], personality: Personality) -> Sequence[Standing]:
+    """Without policies that a personality does not take to select their pod at all."""
+    if personality is GENERIC:
+        return standing
+    return [item for item in standing if not (item.doubt and personality.reads(item.doubt) is False)]
 
 
 def _judge(
@@ -122,6 +132,8 @@ def _own_node(found: Ruling, ends: Ends, connection: Connection, direction: Dire
 
     Whether a rule that denies on purpose may stand in the way of that, the specification does not say.
     """
+    if direction is Direction.EGRESS and connection.personality.polices_own_node:
+        return found
     subject, peer = connection.subject(direction), connection.peer(direction)
     if subject.node is None or peer.node is None:
         return Ruling(
@@ -216,7 +228,7 @@ def walk(standing: Sequence[Standing], connection: Connection) -> Ends:
 def tier(members: Sequence[Standing], connection: Connection, ends: Ends) -> bool:
     """Ask one tier; whether the connection can leave it for the next."""
     leaves = False
-    for group in ranks(members):
+    for group in ranks(members, by_name=connection.personality.sorts_by_name):
         reached = [found for item in group for found in reach(item, connection)]
         if not reached:
             continue
@@ -273,8 +285,17 @@ def _let_pass(allows: Sequence[Reached], connection: Connection, ends: Ends) -> 
             ends.uncertain.append(uncertain)
 
 
-def ranks(members: Sequence[Standing]) -> Iterator[Sequence[Standing]]:
-    """The policies of a tier by their place in it; those of one place have no order among them."""
+def ranks(members: Sequence[Standing], *, by_name: bool = False) -> Iterator[Sequence[Standing]]:
+    """The policies of a tier by their place in it; those of one place have no order among them.
+
+    Args:
+        members: In the order of their places.
+        by_name: Names decide between ordered policies of one place.
+    """
+    if by_name and all(item.ordered for item in members):
+        for item in sorted(members, key=lambda item: (item.order, item.tie, item.policy.name)):
+            yield [item]
+        return
     first, last = members[0], members[-1]
     if first.order == last.order and first.tie == last.tie:
         yield members

@@ -13,6 +13,7 @@ from harness.dialects.paper import is_node
 from harness.dialects.registry import carried
 from harness.dialects.standing import Standing
 from harness.model.builtin import DNS_POD, with_builtins
+from harness.model.personality import Personality, asked_for
 from harness.model.policy import Policy
 from harness.model.probe import Probe, SourceKind
 from harness.model.rules import NETWORK_POLICY_TIER, Action, Direction, Origin
@@ -20,16 +21,22 @@ from harness.model.topology import Topology
 from harness.model.trace import Behind, PolicyTrace, RuleTrace, SideTrace, TierTrace
 from harness.oracle.paths import Path, UndecidedError, legs
 from harness.oracle.predict import side
-from harness.oracle.tiers import Ends, stand, tier
+from harness.oracle.tiers import Ends, stand, taken, tier
 
 
-def trace(step_topology: Topology, policies: Sequence[Policy], probe: Probe) -> tuple[SideTrace, ...]:
+def trace(
+    step_topology: Topology,
+    policies: Sequence[Policy],
+    probe: Probe,
+    personality: Personality | None = None,
+) -> tuple[SideTrace, ...]:
     """Both sides of every connection that a probe may become, in the order of its packets.
 
     Args:
         step_topology: The world as it is in the step.
         policies: All policies in force, of any dialect.
         probe: The question.
+        personality: How the network reads what specifications leave open; None = as the policies ask for.
 
     Returns:
         Egress and ingress for each path; nothing where the files do not tell where the probe leads, or where
@@ -39,7 +46,7 @@ def trace(step_topology: Topology, policies: Sequence[Policy], probe: Probe) -> 
         return ()
     topology = step_topology if DNS_POD in step_topology.services else with_builtins(step_topology)
     try:
-        found = legs(probe, topology)
+        found = legs(probe, topology, personality or asked_for(policies))
     except UndecidedError:
         return ()
     return tuple(
@@ -56,7 +63,7 @@ def _side(
     connection = path.connection
     ruling = side(path, policies, topology, direction)
     subject, peer = connection.subject(direction), connection.peer(direction)
-    standing = stand(policies, topology, direction, subject)
+    standing = taken(stand(policies, topology, direction, subject), connection.personality)
     port = f"{connection.port}/{connection.protocol}" if connection.port else str(connection.protocol)
     asked = {item.origin for item in standing}
     others = tuple(Origin(str(item), "", item.place) for item in policies)

@@ -146,6 +146,7 @@ def _scenario(item: ScenarioResult, cells: Cells) -> dict[str, Any]:
         "status": str(item.status),
         "counts": [(str(status), f"{number} {words(status, number)}") for status, number in exceptions(item)],
         "place": printable(item.scenario.place.short),
+        "reading": printable(f"as {item.personality}") if item.personality else "",
         "about": printable(" ".join(item.scenario.description.split())),
         "tags": [printable(tag) for tag in item.scenario.tags],
         "seconds": duration(item.seconds) if item.steps else "",

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from harness.model.personality import GENERIC
 from harness.model.result import Backend, RunResult, ScenarioResult, StepResult
 from harness.model.scenario import Scenario, Step
 from harness.model.topology import Family, Topology
@@ -122,7 +123,7 @@ def through(result: RunResult) -> RunResult:
 
 def portable(result: RunResult) -> RunResult:
     """The run without what JSON leaves out: what `from_json` makes of what `to_json` wrote."""
-    backend = replace(result.backend, lacks={}, family=Family.IPV4)
+    backend = replace(result.backend, lacks={}, family=Family.IPV4, personality=GENERIC, adapts=False)
     scenarios = tuple(_portable_scenario(item, result.backend) for item in result.scenarios)
     return replace(result, backend=backend, scenarios=scenarios, excerpts=excerpts.of(result))
 
@@ -166,6 +167,7 @@ def _scenario_out(result: ScenarioResult, backend: Backend) -> dict[str, Any]:
         "error": result.error,
         "seconds": result.seconds,
         "build_seconds": result.build_seconds,
+        "personality": result.personality,
         "phases": dict(result.phases),
         "plan": [parts.step_out(step) for step in scenario.steps],
         "steps": [_result_out(step, scenario, backend) for step in result.steps],
@@ -193,6 +195,7 @@ def _scenario_in(data: Mapping[str, Any]) -> ScenarioResult:
         seconds=data["seconds"],
         build_seconds=data["build_seconds"],
         phases=data.get("phases", {}),
+        personality=data.get("personality", ""),
     )
 
 

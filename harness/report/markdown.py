@@ -83,7 +83,8 @@ def _brief(item: ScenarioResult) -> Iterator[str]:
     yield ""
     yield f"#### {_SIGNS[item.status]} {code(item.scenario.name)}"
     yield ""
-    yield f"{wrong} of {count(total, 'cell')} · {code(item.scenario.place.short)}"
+    reading = f" · as {code(item.personality)}" if item.personality else ""
+    yield f"{wrong} of {count(total, 'cell')} · {code(item.scenario.place.short)}{reading}"
     if item.error:
         yield f"<br>{code(item.error)}"
 

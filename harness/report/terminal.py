@@ -132,6 +132,8 @@ def headline(result: ScenarioResult, style: Style = Style()) -> Line:
     total = len(cells) + len(result.unmeasured)
     parts: list[str | Span] = [(word, colour), " ", (name, "bold"), f"  {count(total, 'cell'):>9}"]
     parts.append((f"  {duration(result.seconds):>7}", "dim"))
+    if result.personality:
+        parts.append((f"  as {result.personality}", "dim"))
     wrong = _tally(cells, (Status.FAILED, Status.ERROR, Status.XFAILED, Status.SKIPPED))
     if wrong:
         parts.append("  ")

@@ -14,6 +14,7 @@ from harness.clusters.lab.world import LabWorld
 from harness.engine.cluster import Waits
 from harness.engine.events import Event, PhaseStarted
 from harness.engine.run import run
+from harness.model.personality import Personality
 from harness.model.probe import Probe, Source, SourceKind, Target, TargetKind
 from harness.model.result import CellResult, RunResult
 from harness.model.scenario import Scenario
@@ -54,6 +55,7 @@ def measure(
     *,
     on_phase: Callable[[str, LabWorld], None] | None = None,
     stop: threading.Event | None = None,
+    personality: Personality | None = None,
 ) -> RunResult:
     """Run one scenario; `on_phase` may tamper with its world when a phase begins."""
     worlds: list[LabWorld] = []
@@ -67,7 +69,7 @@ def measure(
         if on_phase is not None and isinstance(event, PhaseStarted) and worlds:
             on_phase(event.phase, worlds[-1])
 
-    cluster = Watched()
+    cluster = Watched(personality=personality)
     try:
         return run([wanted], cluster, emit, stop=stop)
     finally:
@@ -80,9 +82,9 @@ def cells(result: RunResult) -> dict[str, CellResult]:
 
 
 @contextmanager
-def world(wanted: Scenario) -> Iterator[LabWorld]:
+def world(wanted: Scenario, personality: Personality | None = None) -> Iterator[LabWorld]:
     """A world of its own, without engine."""
-    cluster = LabCluster()
+    cluster = LabCluster(personality=personality)
     try:
         built = cluster.open(wanted, "tests", print)
         try:

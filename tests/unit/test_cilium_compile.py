@@ -8,7 +8,17 @@ from harness.dialects.cilium.compile import compile_policies
 from harness.dialects.kubernetes.compile import compile_policies as compile_kubernetes
 from harness.model.application import DnsRules, HttpRule, HttpRules
 from harness.model.policy import Policy
-from harness.model.rules import Action, Authentication, Block, Direction, Match, PolicyBlock, Ports, merged
+from harness.model.rules import (
+    Action,
+    Authentication,
+    Block,
+    Direction,
+    Match,
+    PolicyBlock,
+    Ports,
+    Reach,
+    merged,
+)
 from harness.model.topology import Protocol
 from tests.unit.cilium_worlds import cnp, group, shop
 from tests.unit.kubernetes_worlds import policy
@@ -70,7 +80,7 @@ def test_peers_become_pods_addresses_and_nodes() -> None:
     assert matches("{fromNodes: [{}]}") == (Match(subjects=web, nodes=frozenset("b")),)
     (match,) = matches("{fromCIDRSet: [{cidr: 203.0.113.0/24, except: [203.0.113.8/29]}]}")
     hole = ipaddress.ip_network("203.0.113.8/29")
-    assert match.blocks == (Block(ipaddress.ip_network("203.0.113.0/24"), (hole,)),)
+    assert match.blocks == (Block(ipaddress.ip_network("203.0.113.0/24"), (hole,), Reach.CIDR),)
     assert matches("{fromEntities: [health]}") == matches("{}") == matches("{fromEndpoints: []}") == ()
 
 

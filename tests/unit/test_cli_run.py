@@ -216,11 +216,11 @@ def test_all_errors_of_the_files_are_shown_and_no_packet_is_sent(run: Run, tmp_p
 @pytest.mark.parametrize(
     ("args", "text"),
     [
-        (["--cluster", "minikube"], "this version has `lab`, `lab?as=generic`, `kind`, `kind:NAME`"),
+        (["--cluster", "minikube"], "this version has `lab`, `lab?as=generic`, `lab?as=cilium`"),
         (["--cluster", "kind:"], "`kind` or `kind:NAME`"),
         (["--cluster", "kind:No_Name"], "lower-case letters"),
         (["--cni", "cilium"], "add --cluster kind"),
-        (["--cluster", "lab?as=cilium"], "unknown personality 'cilium'"),
+        (["--cluster", "lab?as=antrea"], "unknown personality 'antrea'"),
         (["--cluster", "context:"], "cluster 'context:' names nothing"),
         (["--cluster", "lab?speed=9"], "the lab has no setting 'speed'"),
         (["--report", "pdf:x"], "this version writes junit, json"),

@@ -127,6 +127,16 @@ def test_what_the_cluster_lacks_for_a_later_question_harms_nothing() -> None:
         assert found.verdict is Verdict.ALLOW
 
 
+def test_policies_that_ask_for_another_personality_need_another_world() -> None:
+    cluster = ScriptedCluster()
+    cluster.backend = replace(cluster.backend, adapts=True)
+    with LiveWorld(asked("n/a -> n/b:80"), cluster, "r") as live:
+        wanted = scenario(step(apply=[replace(DENY_ALL, dialect="cilium")]))
+        with pytest.raises(UnsupportedError, match="built for generic, and the policies ask for cilium"):
+            live.measure(wanted, wanted.steps)
+        assert last(cluster, 1) == []
+
+
 def failing(call: str, number: int) -> Callable[[str], None]:
     """Trouble at the call of that name, the first of them being number 1."""
     seen: list[str] = []

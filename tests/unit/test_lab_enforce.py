@@ -16,6 +16,7 @@ from harness.clusters.lab.addressing import Addressing
 from harness.clusters.lab.clauses import merge_ranges
 from harness.clusters.lab.enforce import TABLE, Compiled, compile_node
 from harness.model.builtin import DNS_POD
+from harness.model.personality import CALICO, CILIUM, GENERIC, Personality
 from harness.model.rules import (
     OPEN_POINTS,
     Action,
@@ -65,8 +66,8 @@ def stage(
     return Stage(Tier(name, 0), direction, made, default)
 
 
-def compiled(*stages: Stage) -> Compiled:
-    return compile_node(stages, ADDRESSING, "a", LINKS)
+def compiled(*stages: Stage, personality: Personality = GENERIC) -> Compiled:
+    return compile_node(stages, ADDRESSING, "a", LINKS, personality)
 
 
 def plain(found: Compiled, line: str) -> str:
@@ -402,6 +403,41 @@ def test_a_pod_that_reaches_itself_through_its_service_passes_and_is_noted() -> 
     assert chain(found, "forward").index(own[0]) < next(
         number for number, line in enumerate(chain(found, "forward")) if "vmap" in line
     )
+
+
+def test_a_personality_that_frees_own_services_notes_only_what_goes_through_a_node() -> None:
+    found = compiled(stage((["n/a"], [])), personality=CILIUM)
+    own = [line for line in chain(found, "forward") if line.endswith("# own-service")]
+    assert len(own) == 4
+    assert ["meta mark & 0x4000 != 0x4000 accept" in line for line in own] == [True, False] * 2
+    assert ["update @open" in line for line in own] == [False, True] * 2
+
+
+@pytest.mark.parametrize(("personality", "noted"), [(GENERIC, True), (CILIUM, False), (CALICO, False)])
+def test_icmp_that_falls_is_noted_where_that_is_open(personality: Personality, noted: bool) -> None:
+    found = compiled(stage((["n/a"], [])), personality=personality)
+    assert any("open4_plain_icmp" in name for name in found.open_sets) is noted
+
+
+def test_where_each_packet_is_judged_only_answers_pass_beforehand() -> None:
+    found = chain(compiled(stage((["n/a"], [])), personality=CILIUM), "forward")
+    assert found[1:3] == ["ct state related accept", "ct state established ct direction reply accept"]
+    for personality in (GENERIC, CALICO):
+        kept = chain(compiled(stage((["n/a"], [])), personality=personality), "forward")
+        assert kept[1] == "ct state established,related accept"
+
+
+def test_what_pods_send_to_their_node_meets_their_egress_rules_alone() -> None:
+    stages = stage((["n/a"], [])), stage((["n/b"], []), direction=OUT)
+    for personality in (CILIUM, CALICO):
+        found = compiled(*stages, personality=personality)
+        lines = chain(found, "input")
+        assert lines[0] == "type filter hook input priority filter; policy accept;"
+        assert lines[-1] == 'iifname vmap { "p2" : jump egress0_0 }'
+        assert any("nd-neighbor-solicit" in line for line in lines)
+        assert not any("oifname" in line for line in lines)
+        assert "chain input" not in compiled(stages[0], personality=personality).script
+    assert "chain input" not in compiled(*stages).script
 
 
 def test_braces_are_balanced() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from harness.clusters.lab.addressing import FAMILIES, POD_RANGES, Addressing
 from harness.clusters.resolve import pick
+from harness.model.personality import GENERIC, Personality
 from harness.model.rules import Block, Direction, Match, Ports, Reach
 from harness.model.topology import Family, Protocol
 
@@ -27,6 +28,7 @@ class Writer:
     """What rules of one table share."""
 
     addressing: Addressing
+    personality: Personality = GENERIC
     sets: dict[tuple[str, ...], str] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
     chains: list[str] = field(default_factory=list)
@@ -122,7 +124,7 @@ def _block(writer: Writer, block: Block, family: Family, field_name: str) -> str
         clause += f"{field_name} {pods} "
     elif block.reach is Reach.NODES:
         clause += f"{field_name} {writer.address_set(family, nodes)} "
-    elif block.reach is Reach.OUTSIDE:
+    elif block.reach in (Reach.OUTSIDE, Reach.CIDR):
         clause += f"{field_name} != {pods} {field_name} != {writer.address_set(family, nodes)} "
     return clause or f"{field_name} {block.network} "
 

@@ -14,6 +14,7 @@ from harness.clusters.lab import kept
 from harness.clusters.lab.link import Processes, nft_program
 from harness.clusters.lab.world import LabWorld
 from harness.engine.cluster import Claims, ClusterError, Waits
+from harness.model.personality import GENERIC, Personality
 from harness.model.result import Backend
 from harness.model.scenario import Scenario
 
@@ -33,13 +34,20 @@ FEATURES = frozenset(
     }
 )
 
+_FOREIGN: dict[str, dict[str, str]] = {
+    "cilium": {"calico-policies": "Cilium enforces no policies of Calico's: leave `?as=cilium` out"},
+    "calico": {"cilium-policies": "Calico enforces no policies of Cilium's: leave `?as=calico` out"},
+}
+"""What a lab that was asked for a personality does not enforce, with what to do."""
+
 
 class LabCluster:
     """Network namespaces of this machine.
 
     Args:
         spec: What the user asked for, for the reports.
-        personality: How points that the specification leaves open are read; `generic` is the least strict.
+        personality: How points that the specification leaves open are read; None leaves that to the dialects
+            of each scenario.
         keep: Leave every world standing for a look.
 
     Raises:
@@ -49,20 +57,24 @@ class LabCluster:
     left_behind: tuple[str, ...] = ()
     """Nothing: the kernel takes a lab down with its processes."""
 
-    def __init__(self, spec: str = "lab", personality: str = "generic", keep: bool = False) -> None:
+    def __init__(self, spec: str = "lab", personality: Personality | None = None, keep: bool = False) -> None:
         self._keep = keep
         self._lock = threading.Lock()
         self._spare: Processes | None = Processes()
+        foreign = _FOREIGN.get(personality.name, {}) if personality else {}
         self.backend = Backend(
             spec=spec,
-            names=("lab", personality),
+            names=("lab", (personality or GENERIC).name),
             versions={
                 "kernel": platform.release(),
                 "nft": nft_version(),
                 "python": platform.python_version(),
                 "namespaces": self._spare.mode,
             },
-            features=FEATURES | ({"sctp"} if has_sctp() else frozenset()),
+            features=(FEATURES | ({"sctp"} if has_sctp() else frozenset())) - foreign.keys(),
+            lacks=foreign,
+            personality=personality or GENERIC,
+            adapts=personality is None,
         )
 
     def prepare(self, scenarios: Sequence[Scenario], run: str) -> None:
@@ -76,7 +88,7 @@ class LabCluster:
         """Build the scenario's world."""
         with self._lock:
             processes, self._spare = self._spare, None
-        world = LabWorld(processes or Processes(), run)
+        world = LabWorld(processes or Processes(), run, self.backend.of(scenario).personality)
         try:
             world.reshape(scenario.topology)
         except BaseException:

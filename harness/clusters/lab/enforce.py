@@ -3,7 +3,8 @@
 Per node one table. A forwarded packet of a new connection meets the egress chain of the pod that it comes
 from and the ingress chain of the pod that it goes to; what the node itself sends to its pods never gets here,
 so it is always allowed (semantics.md 3.1 no. 11). In these chains ``return`` is allow, the last rule is the
-default of the last stage. Established connections pass first (semantics.md 4 no. 13, read least strictly).
+default of the last stage. Established connections pass first (semantics.md 4 no. 13, read least strictly),
+unless the personality judges each packet; then only answers do.
 
 A rule with an application marks the packet and lets the reading go on; a packet that is left with the mark
 goes to the proxy (`steering`).
@@ -20,16 +21,17 @@ from harness.clusters.lab.clauses import ICMP, IP, Writer, peers, port_clauses
 from harness.clusters.lab.services import NODEPORT_MARK
 from harness.clusters.lab.steering import DECIDED, LOCAL_MARK, REMEMBERED
 from harness.model.application import Authentication
+from harness.model.personality import GENERIC, Personality
 from harness.model.rules import Action, Direction, Rule, Stage
 from harness.model.topology import Family
 
 TABLE = "netcheck_policy"
 
-_ALWAYS = (
-    "ct state established,related accept",
-    "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, nd-router-advert } accept",
+_CONNECTIONS = ("ct state established,related accept",)
+_ANSWERS = ("ct state related accept", "ct state established ct direction reply accept")
+_NEIGHBOURS = (
+    "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, nd-router-advert } accept"
 )
-"""What passes whatever the policies say."""
 
 _PEER_FIELD = {Direction.INGRESS: "saddr", Direction.EGRESS: "daddr"}
 
@@ -49,7 +51,11 @@ class Compiled:
 
 
 def compile_node(
-    stages: Sequence[Stage], addressing: Addressing, node: str, interfaces: Mapping[str, str]
+    stages: Sequence[Stage],
+    addressing: Addressing,
+    node: str,
+    interfaces: Mapping[str, str],
+    personality: Personality = GENERIC,
 ) -> Compiled:
     """The policy table of one node.
 
@@ -58,8 +64,9 @@ def compile_node(
         addressing: Addresses of pods and nodes.
         node: Whose table it is.
         interfaces: Interface on this node of each pod that runs here and has one of its own.
+        personality: How points that the specification leaves open are read; the rules are settled already.
     """
-    writer = Writer(addressing)
+    writer = Writer(addressing, personality)
     maps = {}
     for direction in (Direction.EGRESS, Direction.INGRESS):
         maps[direction] = _direction(
@@ -67,17 +74,11 @@ def compile_node(
         )
     proxied = {direction: _proxied(stages, direction, interfaces) for direction in Direction}
     hairpins = sorted({*maps[Direction.EGRESS], *maps[Direction.INGRESS]})
-    forward = [*_ALWAYS]
+    always = [*(_ANSWERS if personality.cuts_connections else _CONNECTIONS), _NEIGHBOURS]
+    forward = [*always]
     if any(proxied.values()):
         forward.append(f"{steering.has(DECIDED)}accept")
-    for family in FAMILIES:
-        if hairpins:
-            pairs = ", ".join(f'"{item}" . "{item}"' for item in hairpins)
-            note = writer.note_open("own-service", family, "any")
-            forward.append(
-                f"meta nfproto {family.value} iifname . oifname {{ {pairs} }} "
-                f"meta l4proto {{ tcp, udp, sctp }} {note}counter accept {writer.comment('own-service')}"
-            )
+    forward += _hairpins(writer, hairpins)
     for direction, name in ((Direction.EGRESS, "iifname"), (Direction.INGRESS, "oifname")):
         if maps[direction]:
             jumps = ", ".join(f'"{item}" : jump {chain}' for item, chain in maps[direction].items())
@@ -94,7 +95,7 @@ def compile_node(
         *writer.lines,
         *writer.chains,
         *early,
-        *_to_node(stages, maps[Direction.EGRESS], interfaces),
+        *_to_node(writer, always, stages, maps[Direction.EGRESS], interfaces),
         "chain forward {",
         "type filter hook forward priority filter; policy accept;",
         *forward,
@@ -115,28 +116,51 @@ def _proxied(stages: Sequence[Stage], direction: Direction, interfaces: Mapping[
     return {interface for pod, interface in interfaces.items() if pod in found}
 
 
-def _to_node(stages: Sequence[Stage], chains: Mapping[str, str], interfaces: Mapping[str, str]) -> list[str]:
+def _to_node(
+    writer: Writer,
+    always: Sequence[str],
+    stages: Sequence[Stage],
+    chains: Mapping[str, str],
+    interfaces: Mapping[str, str],
+) -> list[str]:
     """The chain for what pods send to this node itself, where policies have a say about that."""
-    strict = {
+    policed = {
         interfaces[pod]
         for stage in stages
         if stage.direction is Direction.EGRESS
         for block in stage.blocks
-        if block.strict
+        if block.strict or writer.personality.polices_own_node
         for pod in block.subjects
         if pod in interfaces
     }
-    if not strict:
+    if not policed:
         return []
-    jumps = ", ".join(f'"{item}" : jump {chains[item]}' for item in sorted(strict))
+    jumps = ", ".join(f'"{item}" : jump {chains[item]}' for item in sorted(policed))
+    head = "type filter hook input priority filter; policy accept;"
     return [
         "chain input {",
-        "type filter hook input priority filter; policy accept;",
-        *_ALWAYS,
+        head,
+        *always,
         f"{steering.has(LOCAL_MARK)}accept",
         f"iifname vmap {{ {jumps} }}",
         "}",
     ]
+
+
+def _hairpins(writer: Writer, interfaces: Sequence[str]) -> list[str]:
+    """What pods send to themselves through a Service passes, whatever their policies say."""
+    lines = []
+    pairs = ", ".join(f'"{item}" . "{item}"' for item in interfaces)
+    for family in FAMILIES if interfaces else ():
+        way = (
+            f"meta nfproto {family.value} iifname . oifname {{ {pairs} }} meta l4proto {{ tcp, udp, sctp }} "
+        )
+        if writer.personality.frees_own_service:
+            by_address = f"meta mark & {NODEPORT_MARK} != {NODEPORT_MARK} "
+            lines.append(f"{way}{by_address}counter accept {writer.comment('own-service')}")
+        note = writer.note_open("own-service", family, "any")
+        lines.append(f"{way}{note}counter accept {writer.comment('own-service')}")
+    return lines
 
 
 def _direction(
@@ -217,7 +241,7 @@ def _default_deny(writer: Writer, text: str, *, silent: bool) -> list[str]:
     lines = []
     for family in FAMILIES:
         version = f"meta nfproto {family.value} "
-        if silent:
+        if silent and writer.personality.isolates_icmp is None:
             icmp = writer.note_open("icmp", family, None)
             lines.append(f"{version}meta l4proto {ICMP[family]} {icmp}counter drop {writer.comment(text)}")
         node = writer.note_open("nodeport-source", family, "any")

@@ -22,6 +22,7 @@ from harness.dialects.registry import compile_all
 from harness.engine.cluster import ClusterError, Flows, InForce
 from harness.model.builtin import DNS_POD, with_builtins
 from harness.model.outcome import Observation
+from harness.model.personality import GENERIC, Personality
 from harness.model.policy import Policy, PolicyRef
 from harness.model.probe import Probe, TlsRequest
 from harness.model.rules import Stage
@@ -37,8 +38,9 @@ class LabWorld:
     connect_timeout = CONNECT_TIMEOUT
     sweeps = 1
 
-    def __init__(self, processes: Processes, nonce: str) -> None:
+    def __init__(self, processes: Processes, nonce: str, personality: Personality = GENERIC) -> None:
         self._processes = processes
+        self._personality = personality
         self._addressing = Addressing()
         self._wiring = Wiring(self._addressing)
         self._topology = Topology()
@@ -161,7 +163,8 @@ class LabWorld:
     def _load(self) -> None:
         """Bring services and policies up to date on every node."""
         self._changed = time.monotonic()
-        self._stages = compile_all(tuple(self._policies.values()), self._placed())
+        stages = compile_all(tuple(self._policies.values()), self._placed())
+        self._stages = self._personality.settled(stages)
         self._proxied.prepare(self._stages, self._topology, self._addressing)
         scripts = []
         for node in self._addressing.nodes:
@@ -171,7 +174,9 @@ class LabWorld:
                 if not pod.host_network and self._addressing.homes[pod.id] == node
             }
             table = services.ruleset(self._topology, self._addressing, node)
-            compiled = enforce.compile_node(self._stages, self._addressing, node, interfaces)
+            compiled = enforce.compile_node(
+                self._stages, self._addressing, node, interfaces, self._personality
+            )
             self._compiled[node] = compiled
             wanted = {
                 services.TABLE: table,

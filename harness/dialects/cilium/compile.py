@@ -42,6 +42,7 @@ from harness.model.rules import (
     Origin,
     PolicyBlock,
     Ports,
+    Reach,
     Rule,
     Stage,
 )
@@ -177,7 +178,7 @@ class _Compiler:
             elif isinstance(peer, ServicePeer):
                 pods.update(self._behind(peer))
             elif isinstance(peer, CidrPeer):
-                blocks.append(Block(peer.network, _holes(peer.network, peer.excepts)))
+                blocks.append(Block(peer.network, _holes(peer.network, peer.excepts), Reach.CIDR))
             elif isinstance(peer, GroupPeer):
                 blocks += self._group(peer)
             elif isinstance(peer, FqdnPeer):
@@ -259,7 +260,7 @@ class _Compiler:
             labels = dict(group.labels)
             if peer.selector.matches(labels) if peer.selector is not None else peer.name == group.name:
                 for network in group.networks:
-                    yield Block(network, _holes(network, peer.excepts))
+                    yield Block(network, _holes(network, peer.excepts), Reach.CIDR)
 
 
 def _fails(rule: CiliumRule) -> bool:

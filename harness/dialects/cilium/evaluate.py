@@ -222,7 +222,15 @@ class _Standing(Standing):
 
     def _ends(self, connection: Connection) -> Ends:
         subject, peer = connection.subject(self.direction), connection.peer(self.direction)
-        return Ends(subject, peer, self.topology, self._groups, self._learned(connection))
+        return Ends(
+            subject,
+            peer,
+            self.topology,
+            self._groups,
+            self._learned(connection),
+            connection.family,
+            connection.personality.cidr,
+        )
 
     def _learned(self, connection: Connection) -> str | None:
         """The name that the subject has just looked up, if a DNS proxy saw the answer."""

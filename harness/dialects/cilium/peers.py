@@ -21,12 +21,12 @@ from harness.dialects.cilium.types import (
     ServicePeer,
 )
 from harness.dialects.connection import End
-from harness.dialects.paper import is_node
+from harness.dialects.paper import elsewhere, is_node
 from harness.dialects.standing import Match
 from harness.model.builtin import DNS_POD
 from harness.model.probe import SourceKind
 from harness.model.rules import Network
-from harness.model.topology import Service, Topology
+from harness.model.topology import Family, Service, Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,8 @@ class Ends:
     Attributes:
         subject: The pod whose policies are asked.
         looked_up: The name that the subject looked up just before; None = it dialled an address.
+        family: Of the connection.
+        cidr: Cilium's `policyCIDRMatchMode`: who in the cluster has addresses that CIDRs mean.
     """
 
     subject: End
@@ -43,6 +45,8 @@ class Ends:
     topology: Topology
     groups: Sequence[CidrGroup]
     looked_up: str | None = None
+    family: Family = Family.IPV4
+    cidr: frozenset[str] = frozenset()
 
     @property
     def node(self) -> bool:
@@ -143,12 +147,25 @@ def members(peer: GroupPeer, groups: Sequence[CidrGroup]) -> list[Network]:
     return found
 
 
-def _outside(networks: Sequence[Network], excepts: Sequence[Network], ends: Ends) -> bool:
-    """Addresses mean nobody inside of the cluster, whatever they are."""
+def _outside(networks: Sequence[Network], excepts: Sequence[Network], ends: Ends) -> Match:
+    """Addresses mean nobody inside of the cluster, whatever they are, unless Cilium was told otherwise."""
+    if ends.peer.kind is not SourceKind.EXTERNAL:
+        return ("nodes" if ends.node else "pods") in ends.cidr and _inside(networks, excepts, ends)
     address = ends.peer.address
-    if ends.peer.kind is not SourceKind.EXTERNAL or address is None:
+    if address is None:
         return False
     return any(address in network for network in networks) and not any(address in hole for hole in excepts)
+
+
+def _inside(networks: Sequence[Network], excepts: Sequence[Network], ends: Ends) -> Match:
+    """The cluster chooses the addresses of pods and nodes, so that only all of them are certain."""
+    version = 4 if ends.family is Family.IPV4 else 6
+    possible = [item for item in networks if item.version == version and not elsewhere(item, ends.topology)]
+    if not possible:
+        return False
+    every = any(not item.prefixlen for item in possible)
+    holes = [item for item in excepts if item.version == version]
+    return True if every and all(elsewhere(hole, ends.topology) for hole in holes) else "address"
 
 
 def _nodes(peer: NodePeer, ends: Ends) -> Match:

@@ -54,7 +54,8 @@ class _Standing(Standing):
 
     def silent(self, connection: Connection) -> str | None:
         """Whether isolation concerns ICMP is open (3.1 no. 12)."""
-        return "icmp" if connection.protocol is Protocol.ICMP else None
+        settled = connection.personality.isolates_icmp is not None
+        return "icmp" if connection.protocol is Protocol.ICMP and not settled else None
 
     def matches(self, rule: PolicyRule, connection: Connection) -> Match:
         """Any peer AND any port (3.1 no. 5), the port asked together with the peer it belongs to."""
@@ -82,7 +83,8 @@ class _Standing(Standing):
         if found is False:
             return False
         if not rule.ports:
-            port: Match = "icmp" if connection.protocol is Protocol.ICMP else True
+            plain = connection.protocol is not Protocol.ICMP
+            port: Match = plain or connection.personality.reads("icmp")
         else:
             port = _any(self._port(item, peer, connection) for item in rule.ports)
         if port is False:
@@ -94,7 +96,7 @@ class _Standing(Standing):
             return True
         end = connection.peer(self.direction)
         if isinstance(peer, BlockPeer):
-            return self._block(peer.block, end, connection.family)
+            return self._block(peer.block, end, connection)
         if end.kind is not SourceKind.POD:
             return False
         pod = self.topology.pods[end.name]
@@ -102,7 +104,7 @@ class _Standing(Standing):
             found = pod.namespace == self.policy.parsed.namespace and peer.pods.matches(pod.labels)
         else:
             found = selected(peer.namespaces, peer.pods, pod, self.topology)
-        return "host-network" if found and pod.host_network else found
+        return connection.personality.reads("host-network") if found and pod.host_network else found
 
     def _why(self, peer: PodPeer | BlockPeer, connection: Connection) -> str:
         end = connection.peer(self.direction)
@@ -122,15 +124,24 @@ class _Standing(Standing):
             return f"the labels of {end} do not match"
         return f"{end} matches"
 
-    def _block(self, block: IpBlock, end: End, family: Family) -> Match:
-        if (block.network.version == 4) is not (family is Family.IPV4):
+    def _block(self, block: IpBlock, end: End, connection: Connection) -> Match:
+        if (block.network.version == 4) is not (connection.family is Family.IPV4):
             return False
         if end.address is not None:
             inside = end.address in block.network
             return inside and not any(end.address in hole for hole in block.excepts)
         if elsewhere(block.network, self.topology):
             return False
-        return "ipblock-node" if is_node(end, self.topology) else "ipblock-pod"
+        point = "ipblock-node" if is_node(end, self.topology) else "ipblock-pod"
+        found = connection.personality.reads(point)
+        if found is True and (block.network.prefixlen or not self._beside_all(block)):
+            # Which addresses pods and nodes have, no file says.
+            return "address"
+        return found
+
+    def _beside_all(self, block: IpBlock) -> bool:
+        """Whether no exception of a block can be the address of a pod or node."""
+        return all(elsewhere(hole, self.topology) for hole in block.excepts)
 
     def _port(self, port: PolicyPort, peer: PodPeer | BlockPeer | None, connection: Connection) -> Match:
         if port.protocol is not connection.protocol:
@@ -152,7 +163,7 @@ class _Standing(Standing):
             item.name == name and item.protocol is connection.protocol and item.port == connection.port
             for item in pod.listeners
         )
-        return "host-network" if named and pod.host_network else named
+        return connection.personality.reads("host-network") if named and pod.host_network else named
 
 
 def _part(name: str, match: Match, why: str, place: Place) -> Part:
