@@ -31,6 +31,7 @@ FEATURES = frozenset(
         "node-probes",
         "admin",
         "cilium-policies",
+        "l7-http",
     }
 )
 
