@@ -73,6 +73,15 @@ ICMPS = [
     {"fields": [{"type": 8, "family": "IPv4"}, {"type": "EchoRequest", "family": "IPv6"}]},
     {"fields": [{"type": 3}]},
 ]
+HTTP: list[list[Json]] = [
+    [{"path": "/a.*"}],
+    [{"method": "GET"}, {"path": "/b", "headers": ["X-Version: 2"]}],
+    [{"method": "GET|HEAD", "path": "/[ab]"}],
+    [{"headers": ["X-Version"]}],
+    [{"headerMatches": [{"name": "X-Version", "value": "2"}, {"name": "X-Other", "mismatch": "LOG"}]}],
+    [{}],
+]
+SERVERS = [["www.example.com"], ["*.example.com"], ["**.example.com", "example.org"], ["*"]]
 DEFAULTS: list[Json] = [{}, {}, {}, {"ingress": False}, {"egress": False}, {"ingress": True, "egress": False}]
 
 
@@ -130,9 +139,15 @@ def _rule(dice: random.Random, direction: str, *, deny: bool = False) -> Json:
         empty = kind != "Services" and dice.random() < 0.05
         rule[f"{side}{kind}"] = [] if empty else [makers[kind]() for _ in range(dice.randrange(1, 3))]
     ports = dice.random()
-    if ports < 0.55 or not rule:
+    if not deny and ports < 0.15:
+        port = dice.choice([{"port": "80", "protocol": "TCP"}, {"port": "web", "protocol": "TCP"}])
+        rule["toPorts"] = [{"ports": [port], "rules": {"http": dice.choice(HTTP)}}]
+    elif not deny and ports < 0.2:
+        port = dice.choice([{"port": "443", "protocol": "TCP"}, {"port": "81", "protocol": "TCP"}])
+        rule["toPorts"] = [{"ports": [port], "serverNames": dice.choice(SERVERS)}]
+    elif ports < 0.6 or not rule:
         rule["toPorts"] = [{"ports": [dice.choice(PORTS) for _ in range(dice.randrange(1, 3))]}]
-    elif ports < 0.65:
+    elif ports < 0.7:
         rule["icmps"] = [dice.choice(ICMPS)]
     if not deny and dice.random() < 0.08:
         rule["authentication"] = {"mode": dice.choice(["disabled", "required", "test-always-fail"])}

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from harness.model.probe import Probe
+from harness.model.probe import HttpRequest, Probe, TlsRequest
 from harness.model.topology import Topology
 
 Json = dict[str, Any]
@@ -94,6 +94,18 @@ def as_scenario(manifests: Sequence[Json], topology: Topology, probe: Probe, pre
             for item in topology.externals.values()
         },
         "policies": list(manifests),
-        "expect": [{"from": str(probe.source), "to": str(probe.target), "verdict": predicted}],
+        "expect": [_cell(probe) | {"verdict": predicted}],
     }
     return yaml.safe_dump(text, sort_keys=False, width=100)
+
+
+def _cell(probe: Probe) -> Json:
+    found: Json = {"from": str(probe.source)}
+    if isinstance(probe.request, HttpRequest):
+        request = probe.request
+        url = f"http://{str(probe.target).removesuffix('/TCP')}{request.path}"
+        return found | {"http": {"url": url, "method": request.method, "headers": dict(request.headers)}}
+    found["to"] = str(probe.target)
+    if isinstance(probe.request, TlsRequest):
+        found["tls"] = {"sni": probe.request.sni} if probe.request.sni else True
+    return found

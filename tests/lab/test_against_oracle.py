@@ -27,8 +27,8 @@ from harness.model.builtin import with_builtins
 from harness.model.outcome import Observation
 from harness.model.personality import CALICO, CIDR_MODES, CILIUM, GENERIC, Personality, cilium_with
 from harness.model.policy import Policy
-from harness.model.prediction import Answer
-from harness.model.probe import Probe, Source, SourceKind, Target, TargetKind
+from harness.model.prediction import Answer, possible
+from harness.model.probe import HttpRequest, Probe, Source, SourceKind, Target, TargetKind, TlsRequest
 from harness.model.rules import Action, Stage
 from harness.model.scenario import Scenario
 from harness.model.topology import METADATA_NAME, Family, Protocol, Topology
@@ -180,6 +180,42 @@ def echoes(wanted: Scenario) -> list[Probe]:
     ]
 
 
+REQUESTS = (
+    HttpRequest("GET", "/a?q=1"),
+    HttpRequest("POST", "/b", (("x-version", "2"),)),
+    HttpRequest("GET", "/b"),
+)
+
+
+def requests(wanted: Scenario) -> list[Probe]:
+    """HTTP between pods, to the ports that rules name, and from outside."""
+    pods = [pod for pod in wanted.topology.pods.values() if pod.namespace != "kube-system"]
+    sources = [Source(SourceKind.POD, pod.id) for pod in pods] + [Source(SourceKind.EXTERNAL, "out")]
+    return [
+        Probe(source, Target(TargetKind.POD, target.id, item.port, Protocol.TCP), Family.IPV4, request)
+        for source in sources
+        for target in pods
+        for item in target.listeners
+        if item.protocol is Protocol.TCP and (item.port == 80 or item.name == "web")
+        for request in REQUESTS
+    ]
+
+
+def greetings(wanted: Scenario) -> list[Probe]:
+    """TLS to the ports on which rules ask for server names."""
+    pods = [pod for pod in wanted.topology.pods.values() if pod.namespace != "kube-system"]
+    targets = [Target(TargetKind.EXTERNAL, "out", 443, Protocol.TCP)]
+    targets += [
+        Target(TargetKind.POD, pod.id, 81, Protocol.TCP) for pod in pods if pod.listens(81, Protocol.TCP)
+    ]
+    return [
+        Probe(Source(SourceKind.POD, pod.id), target, Family.IPV4, TlsRequest(name))
+        for pod in pods
+        for target in targets
+        for name in ("www.example.com", "a.b.example.com", None)
+    ]
+
+
 class Lab:
     """One built world in which policies and labels change."""
 
@@ -187,7 +223,7 @@ class Lab:
         self.made = made
         self.personality = personality
         self.wanted = wanted
-        self.probes = [*all_probes(wanted), *echoes(wanted)]
+        self.probes = [*all_probes(wanted), *echoes(wanted), *requests(wanted), *greetings(wanted)]
         self.certain = 0
 
     def manifests(self, seed: int) -> list[Json]:
@@ -203,7 +239,7 @@ class Lab:
         wrong = self.disagreements(found, topology, self.probes)
         if wrong:
             # What arrives although it is denied needs no second look; what does not arrive may be late.
-            leaks = [item for item in wrong if item[1] == Verdict.DROP]
+            leaks = [item for item in wrong if item[1] not in (Verdict.ALLOW, "observe")]
             wrong = leaks or self.disagreements(found, topology, [item[0] for item in wrong], PATIENT)
         if wrong:
             return f"seed {seed}: {explain(self, found, topology, wrong[0])}"
@@ -242,7 +278,7 @@ class Lab:
         if prediction.verdict is Answer.UNDEFINED:
             return None
         self.certain += 1
-        expected = Verdict.ALLOW if prediction.verdict is Answer.ALLOW else Verdict.DROP
+        expected = possible(prediction.verdict, prediction.denial)[0]
         if found.verdict is expected and not observation.split:
             return None
         rules = ", ".join(str(item) for item in prediction.deciding)
