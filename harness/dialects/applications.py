@@ -6,8 +6,9 @@ that are none of what it expects, only the proxy knows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from harness.dialects.connection import Connection
 from harness.dialects.regexes import matches
@@ -17,6 +18,12 @@ from harness.model.builtin import CLUSTER_DOMAIN
 from harness.model.probe import DnsQuery, HttpRequest, SourceKind, TlsRequest
 
 _UNKNOWN = "application"
+
+FIELDS: Mapping[type, str] = MappingProxyType(
+    {HttpRules: "rules.http", DnsRules: "rules.dns", ServerNames: "serverNames"}
+)
+"""The field in which a demand stands in `toPorts`."""
+
 _PROBERS = frozenset({"connection", "content-length", "transfer-encoding"})
 """Headers that the prober sends as it sees fit, besides those of netcheck's own."""
 

@@ -10,8 +10,12 @@ from harness.author.guess import guess
 from harness.dialects.cilium.classes import plain
 from harness.dialects.registry import DIALECTS, material
 from harness.dialects.renaming import rename_policy
+from harness.model.probe import DnsQuery, Probe, Source, SourceKind, Target, TargetKind
 from harness.model.renaming import Renaming
+from harness.model.rules import Direction
+from harness.model.topology import Protocol
 from harness.oracle.predict import predict
+from harness.oracle.trace import trace
 from tests.unit.cilium_worlds import cnp, group, shop
 from tests.unit.kubernetes_worlds import probe
 
@@ -130,6 +134,26 @@ def test_parts_have_the_names_that_traces_use() -> None:
         "specs[0].ingressDeny[0]",
         "specs[0].ingressDeny[0].icmps[0]",
     ]
+
+
+def test_what_is_looked_for_is_a_part() -> None:
+    found = cnp(EVERYTHING)
+    names = [part.name for part in DIALECTS["cilium"].parts(found)]
+    assert "egress[2].toPorts[0].rules.dns[0]" in names
+    asked = Probe(
+        Source(SourceKind.POD, "shop/web"),
+        Target(TargetKind.DNS, "", 53, Protocol.UDP),
+        request=DnsQuery("a.blue.svc.cluster.local"),
+    )
+    (side,) = [item for item in trace(shop(), [found], asked) if item.direction is Direction.EGRESS]
+    parts = {
+        f"{rule.origin.rule}.{part.name}"
+        for each in side.tiers
+        for policy in each.policies
+        for rule in policy.rules
+        for part in (*rule.peers, *rule.ports)
+    }
+    assert parts <= set(names)
 
 
 def test_a_manifest_is_not_changed_by_renaming() -> None:

@@ -6,11 +6,10 @@ denies comes before what any policy of the tier allows, so a policy stands twice
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from types import MappingProxyType
 
-from harness.dialects.applications import each, in_words, passes
+from harness.dialects.applications import FIELDS, each, in_words, passes
 from harness.dialects.cilium.peers import Ends, means, services
 from harness.dialects.cilium.types import (
     CidrGroup,
@@ -26,7 +25,7 @@ from harness.dialects.cilium.types import (
 from harness.dialects.connection import Connection, End
 from harness.dialects.paper import port_text
 from harness.dialects.standing import Match, Standing, depends_on
-from harness.model.application import DnsRules, HttpRules, ServerNames
+from harness.model.application import DnsRules
 from harness.model.builtin import DNS_POD
 from harness.model.policy import Policy
 from harness.model.probe import DnsQuery, SourceKind
@@ -40,10 +39,6 @@ DENIES, ALLOWS = 0, 1000
 
 _ECHO = {Family.IPV4: 8, Family.IPV6: 128}
 """Types of echo requests, the only ICMP that probes send."""
-
-_FIELDS: Mapping[type, str] = MappingProxyType(
-    {HttpRules: "rules.http", DnsRules: "rules.dns", ServerNames: "serverNames"}
-)
 
 _ALWAYS_FAILS, _REQUIRED = "test-always-fail", "required"
 
@@ -217,7 +212,7 @@ class _Standing(Standing):
             if item.application is None or not any(self._port(port, connection) for port in item.ports):
                 continue
             for index, (place, one) in enumerate(zip(item.places, each(item.application), strict=True)):
-                name = f"toPorts[{number}].{_FIELDS[type(one)]}[{index}]"
+                name = f"toPorts[{number}].{FIELDS[type(one)]}[{index}]"
                 yield _part(name, passes(one, connection), f"wants {in_words(one)}", place)
 
     def _ends(self, connection: Connection) -> Ends:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from harness.dialects.applications import FIELDS
 from harness.dialects.cilium.types import CiliumPolicy, CiliumRule
 from harness.dialects.parts import PolicyPart
 from harness.model.policy import Policy
@@ -35,5 +36,8 @@ def _of_rule(rule: CiliumRule) -> Iterator[PolicyPart]:
     for number, item in enumerate(rule.ports):
         for index, port in enumerate(item.ports):
             yield PolicyPart(f"{rule.name}.toPorts[{number}].ports[{index}]", port.place)
+        for index, place in enumerate(item.places if item.application is not None else ()):
+            kind = FIELDS[type(item.application)]
+            yield PolicyPart(f"{rule.name}.toPorts[{number}].{kind}[{index}]", place)
     for number, field in enumerate(rule.icmps):
         yield PolicyPart(f"{rule.name}.icmps[{number}]", field.place)

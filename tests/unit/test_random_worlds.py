@@ -1,0 +1,42 @@
+"""Every kind of rule appears in the random worlds that are compared with packets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from harness.dialects.cilium.types import Entity
+from tests.lab.random_policies import manifests
+
+
+def words(value: Any) -> Iterator[str]:
+    """Every key and every word in a manifest."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield str(key)
+            yield from words(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from words(inner)
+    else:
+        yield str(value)
+
+
+def test_every_kind_of_rule_of_ciliums_appears() -> None:
+    found: Counter[str] = Counter()
+    for seed in range(400):
+        for manifest in manifests(seed):
+            if manifest["apiVersion"].startswith("cilium.io/"):
+                found.update(set(words(manifest)))
+    wanted = {
+        *("CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy", "CiliumCIDRGroup", "spec", "specs"),
+        *("ingress", "ingressDeny", "egress", "egressDeny", "enableDefaultDeny", "icmps", "authentication"),
+        *("fromEndpoints", "fromEntities", "fromCIDR", "fromCIDRSet", "fromNodes"),
+        *("toEndpoints", "toEntities", "toCIDR", "toCIDRSet", "toNodes", "toServices"),
+        *("cidrGroupRef", "cidrGroupSelector", "except", "k8sService", "k8sServiceSelector", "endPort"),
+        *("required", "disabled", "test-always-fail", "http", "serverNames", "reserved:host"),
+        *("ANY", "TCP", "UDP", "web", "dns"),
+        *(str(entity) for entity in Entity if entity is not Entity.KUBE_APISERVER),
+    }
+    assert {word: found[word] for word in wanted if found[word] < 5} == {}
