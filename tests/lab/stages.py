@@ -94,10 +94,10 @@ class Raw:
             os.close(fd)
             os.close(home)
 
-    def dial(self, source: str, address: str, port: int = 80) -> socket.socket:
+    def dial(self, source: str, address: str, port: int = 80, patience: float = 3.0) -> socket.socket:
         """A connection from inside a pod."""
         with self.inside(source):
-            return socket.create_connection((address, port), timeout=3)
+            return socket.create_connection((address, port), timeout=patience)
 
     def close(self) -> None:
         """End the keeper, which a detached lab does not do by itself."""

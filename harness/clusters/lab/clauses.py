@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.clusters.lab.addressing import FAMILIES, POD_RANGES, Addressing
 from harness.clusters.resolve import pick
+from harness.model.names import NamePattern
 from harness.model.personality import GENERIC, Personality
 from harness.model.rules import Block, Direction, Match, Ports, Reach
 from harness.model.topology import Family, Protocol
@@ -34,7 +36,7 @@ class Writer:
     chains: list[str] = field(default_factory=list)
     comments: dict[str, str] = field(default_factory=dict)
     open_sets: dict[str, str] = field(default_factory=dict)
-    name_sets: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    learned: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
 
     def address_set(self, family: Family, elements: Iterable[str], interval: bool = False) -> str:
         """Name of a set with these addresses; equal sets are one."""
@@ -48,6 +50,17 @@ class Writer:
                 f"set {name} {{ type {_TYPE[family]};{flags} elements = {{ {', '.join(items)} }} }}"
             )
         return f"@{self.sets[key]}"
+
+    def name_set(self, family: Family, names: Sequence[NamePattern]) -> str:
+        """Name of the set of who was told which address for one of these names (see `proxy.learned`)."""
+        name = name_set(family, names)
+        if (name,) not in self.sets:
+            self.sets[name,] = name
+            kind = f"{_TYPE[family]} . {_TYPE[family]}"
+            known = ", ".join(" . ".join(element) for element in self.learned.get(name, ()))
+            elements = f" elements = {{ {known} }}" if known else ""
+            self.lines.append(f"set {name} {{ type {kind};{elements} }}")
+        return f"@{name}"
 
     def comment(self, text: str) -> str:
         """A short comment that stands for `text`; nft allows 128 bytes only."""
@@ -77,6 +90,12 @@ class Writer:
         return f"update @{name} {{ {key} }} "
 
 
+def name_set(family: Family, names: Sequence[NamePattern]) -> str:
+    """Name of the set for a list of patterns; what it is for never changes, so that the proxy may fill it."""
+    digest = hashlib.sha256("\n".join(sorted({item.text for item in names})).encode()).hexdigest()
+    return f"names{4 if family is Family.IPV4 else 6}_{digest[:16]}"
+
+
 def peers(writer: Writer, match: Match, direction: Direction) -> list[tuple[Family, str]]:
     """The peer clause per family; an empty clause is every peer."""
     if match.any_peer:
@@ -103,6 +122,10 @@ def peers(writer: Writer, match: Match, direction: Direction) -> list[tuple[Fami
             clause = _block(writer, block, family, field_name)
             if clause:
                 found.append((family, clause))
+        if match.names:
+            ip = IP[family]
+            told = f"{ip} saddr . {ip} daddr {writer.name_set(family, match.names)} "
+            found.append((family, told + _outside(writer, family, field_name)))
     return found
 
 
@@ -125,8 +148,16 @@ def _block(writer: Writer, block: Block, family: Family, field_name: str) -> str
     elif block.reach is Reach.NODES:
         clause += f"{field_name} {writer.address_set(family, nodes)} "
     elif block.reach in (Reach.OUTSIDE, Reach.CIDR):
-        clause += f"{field_name} != {pods} {field_name} != {writer.address_set(family, nodes)} "
+        clause += _outside(writer, family, field_name)
     return clause or f"{field_name} {block.network} "
+
+
+def _outside(writer: Writer, family: Family, field_name: str) -> str:
+    """Neither a pod's address nor a node's."""
+    nodes = [
+        address for node in writer.addressing.nodes if (address := pick(writer.addressing.node(node), family))
+    ]
+    return f"{field_name} != {POD_RANGES[family]} {field_name} != {writer.address_set(family, nodes)} "
 
 
 def port_clauses(ports: tuple[Ports, ...] | None, family: Family) -> list[tuple[str, str | None]]:

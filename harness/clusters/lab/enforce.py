@@ -56,6 +56,7 @@ def compile_node(
     node: str,
     interfaces: Mapping[str, str],
     personality: Personality = GENERIC,
+    learned: Mapping[str, Sequence[Sequence[str]]] | None = None,
 ) -> Compiled:
     """The policy table of one node.
 
@@ -65,8 +66,9 @@ def compile_node(
         node: Whose table it is.
         interfaces: Interface on this node of each pod that runs here and has one of its own.
         personality: How points that the specification leaves open are read; the rules are settled already.
+        learned: Elements of the sets of names, by set: what pods were told before.
     """
-    writer = Writer(addressing, personality)
+    writer = Writer(addressing, personality, learned=learned or {})
     maps = {}
     for direction in (Direction.EGRESS, Direction.INGRESS):
         maps[direction] = _direction(

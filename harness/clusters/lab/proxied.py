@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from harness.clusters.lab import steering
 from harness.clusters.lab.addressing import Addressing
@@ -27,14 +27,19 @@ class Proxied:
         self._processes = processes
         self._open: set[str] = set()
 
-    def prepare(self, stages: Sequence[Stage], topology: Topology, addressing: Addressing) -> None:
+    def prepare(
+        self, stages: Sequence[Stage], topology: Topology, addressing: Addressing
+    ) -> Mapping[str, Sequence[Sequence[str]]]:
         """Give the proxy the rules that are about to come into force.
+
+        Returns:
+            Elements that the sets of names must have from the beginning, by set.
 
         Raises:
             ClusterError: It cannot use them, or is gone.
         """
         if not self.ruleset and not has_applications(stages):
-            return
+            return {}
         self.ruleset = self.ruleset or steering.ruleset()
         places = [node_place(node) for node in addressing.nodes if node_place(node) not in self._open]
         if places:
@@ -43,7 +48,9 @@ class Proxied:
             self._processes.keeper.ask({"op": "build", "operations": operations})
             self._processes.proxy.ask({"op": "open", "places": places})
             self._open.update(places)
-        self._processes.proxy.ask(make_table(stages, topology, addressing))
+        answer = self._processes.proxy.ask(make_table(stages, topology, addressing))
+        learned: Mapping[str, Sequence[Sequence[str]]] = answer["learned"]
+        return learned
 
     def commit(self) -> None:
         """The rules are in force in nft; now they are in the proxy, too."""

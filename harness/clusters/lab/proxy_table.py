@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.clusters.lab.addressing import FAMILIES, POD_RANGES, Addressing
+from harness.clusters.lab.clauses import name_set
 from harness.model.application import Application, DnsRules, HttpRule, HttpRules, ServerNames
 from harness.model.rules import Block, Direction, Match, Ports, Reach, Stage
-from harness.model.topology import Topology
+from harness.model.topology import Family, Topology
 
 _LAST_PORT = 65535
 
@@ -32,7 +33,30 @@ def make_table(stages: Sequence[Stage], topology: Topology, addressing: Addressi
             lists = [found for stage in concerned if (found := maker.stage(stage, pod.id))]
             if lists:
                 subjects += [[direction.value, address, lists] for address in addressing.pod(pod.id)]
-    return {"op": "table", "entries": maker.entries, "subjects": subjects}
+    pods = [list(addressing.pod(pod.id)) for pod in topology.pods.values() if not pod.host_network]
+    return {
+        "op": "table",
+        "entries": maker.entries,
+        "subjects": subjects,
+        "pods": pods,
+        "sets": _name_sets(stages),
+    }
+
+
+def _name_sets(stages: Sequence[Stage]) -> list[list[Any]]:
+    """The sets of names in nft, by family, with their patterns."""
+    found = {
+        name_set(Family.IPV4, match.names): [
+            *(name_set(family, match.names) for family in (Family.IPV4, Family.IPV6)),
+            [item.text for item in match.names],
+        ]
+        for stage in stages
+        for block in stage.blocks
+        for rule in block.rules
+        for match in rule.matches
+        if match.names
+    }
+    return list(found.values())
 
 
 class _Maker:
@@ -90,7 +114,7 @@ class _Maker:
                 return [[[network, item], excepts] for item in pods]
             case Reach.NODES:
                 return [[[network, item], excepts] for item in self._nodes]
-            case Reach.OUTSIDE:
+            case Reach.OUTSIDE | Reach.CIDR:
                 return [[[network], [*excepts, *pods, *self._nodes]]]
         return [[[network], excepts]]
 

@@ -165,7 +165,7 @@ class LabWorld:
         self._changed = time.monotonic()
         stages = compile_all(tuple(self._policies.values()), self._placed())
         self._stages = self._personality.settled(stages)
-        self._proxied.prepare(self._stages, self._topology, self._addressing)
+        learned = self._proxied.prepare(self._stages, self._topology, self._addressing)
         scripts = []
         for node in self._addressing.nodes:
             interfaces = {
@@ -175,7 +175,7 @@ class LabWorld:
             }
             table = services.ruleset(self._topology, self._addressing, node)
             compiled = enforce.compile_node(
-                self._stages, self._addressing, node, interfaces, self._personality
+                self._stages, self._addressing, node, interfaces, self._personality, learned
             )
             self._compiled[node] = compiled
             wanted = {

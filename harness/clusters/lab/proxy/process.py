@@ -7,20 +7,21 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from harness.clusters.lab.enforce import TABLE as POLICY_TABLE
+from harness.clusters.lab.nftset import NftSets
 from harness.clusters.lab.places import Places
-from harness.clusters.lab.proxy.http import HttpConnection
-from harness.clusters.lab.proxy.http_judge import CompiledRule
+from harness.clusters.lab.proxy.connection import Connection
+from harness.clusters.lab.proxy.dns import DnsFlow
+from harness.clusters.lab.proxy.learned import Learned, NameSet
 from harness.clusters.lab.proxy.loop import IN, OUT, Loop
-from harness.clusters.lab.proxy.sockets import Address, Callers, acceptor
-from harness.clusters.lab.proxy.table import Demands, Table
-from harness.clusters.lab.proxy.tls import TlsConnection
+from harness.clusters.lab.proxy.sockets import Address, Callers, acceptor, meant_for, receiver, speaker
+from harness.clusters.lab.proxy.table import Table
 from harness.clusters.lab.steering import CALLER_MARKS, PROXY_PORTS
 from harness.model.rules import Direction
 from probes.client import raise_open_files
 from probes.wire import Channel
 
 _FAMILIES = (socket.AF_INET, socket.AF_INET6)
-_TLS_HANDSHAKE = 22
 _MOST_TROUBLES = 20
 
 
@@ -38,7 +39,11 @@ class ProxyProcess:
         self._keeper = keeper
         self._loop = Loop()
         self.table = Table()
-        self._next: Table | None = None
+        self._next: tuple[Table, dict[str, Any]] | None = None
+        self._reject = "REFUSED"
+        self._sets: dict[str, NftSets] = {}
+        self._speakers: dict[tuple[str, Address], socket.socket] = {}
+        self.learned = Learned(self._change_set, self._loop.later)
         self._callers = Callers()
         self._troubles: list[str] = []
         self._waiting = False
@@ -73,13 +78,13 @@ class ProxyProcess:
                 return {"op": "open"}
             case "table":
                 try:
-                    self._next = Table.from_wire(message)
+                    self._next = Table.from_wire(message), message
                 except ValueError as trouble:
                     return {"op": "failed", "why": str(trouble)}
-                return {"op": "table"}
+                sets = map(NameSet.from_wire, message["sets"])
+                return {"op": "table", "learned": self.learned.elements(sets)}
             case "swap":
-                if self._next is not None:
-                    self.table, self._next = self._next, None
+                self._swap()
                 return {"op": "swap"}
             case "troubles":
                 told, self._troubles = self._troubles, []
@@ -87,14 +92,35 @@ class ProxyProcess:
             case other:
                 return {"op": "failed", "why": f"unknown request {other!r}"}
 
+    def _swap(self) -> None:
+        if self._next is None:
+            return
+        (self.table, message), self._next = self._next, None
+        self._reject = message.get("reject", "REFUSED")
+        # What was learned since the master asked is not in the sets that it has made.
+        self.learned.describe(message["pods"], [NameSet.from_wire(item) for item in message["sets"]])
+
+    def _change_set(self, place: str, name: str, elements: Sequence[Sequence[str]], there: bool) -> None:
+        try:
+            sets = self._sets[place]
+            (sets.add if there else sets.remove)(name, elements)
+        except (KeyError, OSError) as trouble:
+            # While tables change a set may be there no more, or not yet; `_swap` puts that right.
+            if there and self._next is None:
+                self.trouble(f"an address that a pod was told could not be brought into force: {trouble}")
+
     # -- sockets ---------------------------------------------------------------------------------------
 
     def _open(self, place: str) -> None:
         self._places.enter(place)
+        self._sets[place] = NftSets(POLICY_TABLE)
         for direction in Direction:
             for family in _FAMILIES:
-                sock = acceptor(family, PROXY_PORTS[direction])
+                port = PROXY_PORTS[direction]
+                sock = acceptor(family, port)
                 self._loop.watch(sock.fileno(), _Acceptor(self, sock, place, direction))
+                sock = receiver(family, port)
+                self._loop.watch(sock.fileno(), _Receiver(self, self._loop, sock, place, direction))
 
     def accepted(self, sock: socket.socket, place: str, direction: Direction) -> None:
         """A connection of somebody to somebody else."""
@@ -103,7 +129,7 @@ class ProxyProcess:
         except OSError:
             sock.close()
             return
-        connection = _Connection(self, place, direction, client, server)
+        connection = Connection(self, place, direction, client, server, "tcp")
         demands = connection.demands()
         if demands is None:
             self.trouble(f"no rule for the connection {connection} that nft sent to the proxy")
@@ -113,58 +139,32 @@ class ProxyProcess:
         else:
             connection.begin(self._loop, sock, b"")
 
-    def demands(self, direction: Direction, client: Address, server: Address) -> Demands | None:
-        """What holds for a connection now."""
-        subject, peer = (client[0], server[0]) if direction is Direction.EGRESS else (server[0], client[0])
-        return self.table.demands(direction.value, subject, peer, "tcp", server[1], lambda *_: False)
-
-    def call(self, place: str, direction: Direction, client: Address, server: Address) -> socket.socket:
+    def call(
+        self, place: str, direction: Direction, client: Address, server: Address, kind: socket.SocketKind
+    ) -> socket.socket:
         """Begin to connect to a server as its client."""
         self._places.enter(place)
-        return self._callers.call(client[0], server, socket.SOCK_STREAM, CALLER_MARKS[direction])
+        return self._callers.call(client[0], server, kind, CALLER_MARKS[direction])
+
+    def speak(self, place: str, server: Address, client: Address, message: bytes) -> None:
+        """Send a datagram to a client as its server."""
+        key = place, server
+        try:
+            if key not in self._speakers:
+                self._places.enter(place)
+                self._speakers[key] = speaker(server)
+            self._speakers[key].sendto(message, client)
+        except OSError as trouble:
+            self.trouble(f"an answer could not be sent to {client[0]}: {trouble.strerror}")
+
+    def reject(self) -> str:
+        """The response code for questions that no rule allows."""
+        return self._reject
 
     def trouble(self, text: str) -> None:
         """Remember what must not be taken for an answer of the rules."""
         if len(self._troubles) < _MOST_TROUBLES:
             self._troubles.append(text)
-
-
-class _Connection:
-    """Who speaks with whom, and through which node's proxy."""
-
-    def __init__(
-        self, process: ProxyProcess, place: str, direction: Direction, client: Address, server: Address
-    ) -> None:
-        self._process = process
-        self._place = place
-        self._direction = direction
-        self._client = client
-        self._server = server
-        self._seen: tuple[Table, Demands | None] | None = None
-
-    def __str__(self) -> str:
-        return f"{self._direction} {self._client[0]} to {self._server[0]} port {self._server[1]}"
-
-    def demands(self) -> Demands | None:
-        """What holds now; asked anew when the table is another."""
-        table = self._process.table
-        if self._seen is None or self._seen[0] is not table:
-            self._seen = table, self._process.demands(self._direction, self._client, self._server)
-        return self._seen[1]
-
-    def http(self) -> Sequence[CompiledRule] | None:
-        demands = self.demands()
-        return demands.http if demands is not None else None
-
-    def begin(self, loop: Loop, sock: socket.socket, begun: bytes) -> None:
-        """Serve the connection by what it must be, or by its first byte where it may be two things."""
-        call = partial(self._process.call, self._place, self._direction, self._client, self._server)
-        demands = self.demands() or Demands()
-        tls = demands.http is None or (begun and begun[0] == _TLS_HANDSHAKE)
-        if demands.server_names is not None and tls:
-            TlsConnection(loop, sock, begun, demands.server_names, call)
-        else:
-            HttpConnection(loop, sock, begun, self.http, call)
 
 
 class _Acceptor:
@@ -193,7 +193,7 @@ class _Acceptor:
 class _FirstBytes:
     """A connection that HTTP rules and server names are about: its first byte tells which it is."""
 
-    def __init__(self, loop: Loop, sock: socket.socket, connection: _Connection) -> None:
+    def __init__(self, loop: Loop, sock: socket.socket, connection: Connection) -> None:
         self._loop = loop
         self._sock = sock
         self._connection = connection
@@ -210,3 +210,42 @@ class _FirstBytes:
             self._connection.begin(self._loop, self._sock, begun)
         else:
             self._sock.close()
+
+
+class _Receiver:
+    """A socket of a node that gets datagrams to others."""
+
+    def __init__(
+        self, process: ProxyProcess, loop: Loop, sock: socket.socket, place: str, direction: Direction
+    ) -> None:
+        self._process = process
+        self._loop = loop
+        self._sock = sock
+        self._place = place
+        self._direction = direction
+        self._flows: dict[tuple[Address, Address], DnsFlow] = {}
+
+    def ready(self, events: int) -> None:
+        for _ in range(256):
+            try:
+                message, found, _, peer = self._sock.recvmsg(1 << 16, 256)
+            except OSError:
+                return
+            server = meant_for(found)
+            if server is None:
+                self._process.trouble("a datagram came without the address that it was meant for")
+                continue
+            client = peer[:2]
+            key = client, server
+            if key not in self._flows:
+                self._flows[key] = self._flow(client, server)
+            self._flows[key].came(message)
+
+    def _flow(self, client: Address, server: Address) -> DnsFlow:
+        connection = Connection(self._process, self._place, self._direction, client, server, "udp")
+        answer = partial(self._process.speak, self._place, server, client)
+
+        def over() -> None:
+            self._flows.pop((client, server), None)
+
+        return DnsFlow(self._loop, connection.clerk(), connection.caller(), answer, over)
