@@ -59,6 +59,7 @@ class Serve:
         self._server = Server(self._epoll)
         self._channels: dict[int, wire.Channel] = {}
         self._life = os.urandom(8).hex()
+        self._identity = identity
         self._owner, self._claim = claim()
         self._door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._door.bind(control_name(identity))
@@ -96,6 +97,9 @@ class Serve:
         channel = self._channels[fileno]
         channel.flush()
         for message in channel.receive():
+            if message["op"] == "certify":
+                channel.send(self._certify(message["guard"]))
+                continue
             counts = self._server.receipts.take(message["id"])
             channel.send(
                 {
@@ -105,12 +109,21 @@ class Serve:
                     "life": self._life,
                     "owner": self._owner,
                     "lost": self._server.lost(),
+                    "fates": self._server.fates(),
                 }
             )
         if channel.closed:
             self._epoll.unregister(fileno)
             del self._channels[fileno]
             channel.sock.close()
+
+    def _certify(self, guard: dict[str, Any]) -> dict[str, Any]:
+        """Take the certificate of the pod's ports; it stays in this process."""
+        try:
+            self._server.certify(self._identity, guard)
+        except (ImportError, OSError, ValueError) as trouble:
+            return {"op": "failed", "why": f"its ports cannot have a certificate: {trouble}"}
+        return {"op": "certified", "life": self._life}
 
 
 class Pipes:
@@ -168,7 +181,7 @@ class Probe:
     def ready(self, prober: Prober, events: int) -> None:
         """Carry out what came in."""
         for message in self._pipes.receive():
-            if message["op"] == "receipts":
+            if message["op"] in ("receipts", "certify"):
                 self._pipes.send(self._receipts(message))
             elif message["op"] == "await":
                 self._pipes.send(self._await(float(message["seconds"])))

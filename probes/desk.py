@@ -54,8 +54,11 @@ class Desk:
 
     def _learn(self, message: dict[str, Any]) -> None:
         """Certificates of clients; they stay in this process."""
-        from probes.tls import Keys
-
+        try:
+            from probes.tls import Keys
+        except ImportError as trouble:
+            self._send({"op": "failed", "why": f"this python cannot speak TLS: {trouble}"})
+            return
         if self._prober.keys is None:
             self._prober.keys = Keys()
         self._prober.keys.learn(message)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from harness.clusters.authority import Authority
 from harness.clusters.kube.addresses import Addresses
 from harness.clusters.kube.draws import draws
 from harness.clusters.kube.fleet import Arrived
@@ -16,8 +18,8 @@ from harness.clusters.kube.sweeper import Sweeper
 from harness.engine.judge import judge
 from harness.model.builtin import DNS_POD, with_builtins
 from harness.model.outcome import Observation
-from harness.model.probe import HttpRequest, Probe, Source, SourceKind, Target, TargetKind
-from harness.model.topology import Protocol, Service, ServicePort, ServiceType, Topology
+from harness.model.probe import HttpRequest, Probe, Source, SourceKind, Target, TargetKind, TlsRequest
+from harness.model.topology import Listener, Protocol, Service, ServicePort, ServiceType, Topology
 from tests.unit.kubernetes_worlds import pod, world
 
 CLI = Source(SourceKind.POD, "n/cli")
@@ -77,10 +79,16 @@ class Network:
         self._dice = random.Random(4)
         self._numbers = 0
         self._arrived: dict[int, dict[str, list[int]]] = {}
+        self._fates: dict[str, str] = {}
         self.doubt = ""
         self.asked: list[set[str]] = []
         self.sweeps: list[int] = []
         self.specs: list[list[Any]] = []
+        self.authority = Authority()
+        self.guards: list[str] = []
+
+    def certify(self, guards: dict[str, Any]) -> None:
+        self.guards += guards
 
     def number(self) -> int:
         self._numbers += 1
@@ -122,6 +130,10 @@ class Network:
             return [index, "timeout", "", "", False, "", *rest]
         if seen == "refused":
             return [index, "refused", "", "icmp 3/13 from 10.0.0.9", False, "", *rest]
+        if seen == "alert":
+            note = [f"hello-{met}", "spiffe://td/api"]
+            self._fates[note[0]] = "refused: spiffe://td/x is not allowed"
+            return [index, "tls", "access-denied", "server", False, "", *rest[:-1], note]
         if seen == "403":
             return [index, "http", "403", "", False, "", *rest]
         met = self._stranger or met
@@ -139,7 +151,7 @@ class Network:
         self.asked.append(set(pods))
         arrived = self._arrived.get(number, {})
         counts = {index: 1 for id in self.asked[-1] for index in arrived.get(id, ())}
-        return Arrived(counts, {}, set())
+        return Arrived(counts, {}, set(), dict(self._fates))
 
     def swept(self, kind: TargetKind, name: str, port: int = 80, **more: Any) -> Observation:
         protocol = more.pop("protocol", Protocol.TCP)
@@ -202,6 +214,39 @@ def test_other_denials_are_told_apart(answer: str, words: str) -> None:
     seen = Network(2, {"n/w0": answer}).swept(TargetKind.SERVICE, "n/web", request=request)
     assert words in seen.split
     assert "http:200 from 1 of 2" in seen.split
+
+
+def test_a_refused_handshake_is_told_by_the_pod_that_refused_it() -> None:
+    network = Network(2, dict.fromkeys(("n/w0", "n/w1"), "alert"))
+    seen = network.swept(TargetKind.SERVICE, "n/web", request=TlsRequest())
+    assert (seen.split, verdict(seen)) == ("", "tls-rejected")
+    assert seen.handshake == "refused: spiffe://td/x is not allowed"
+    assert seen.server_identity == "spiffe://td/api"
+    assert network.guards == ["n/cli", "n/w0", "n/w1"]
+
+
+def test_pods_that_take_different_clients_are_no_one_verdict() -> None:
+    network = Network(2, {"n/w0": "alert"})
+    seen = network.swept(TargetKind.SERVICE, "n/web", request=TlsRequest())
+    assert sorted(seen.split.split(", ")) == ["connected from 1 of 2", "tls:access-denied from 1 of 2"]
+
+
+def test_a_world_without_tls_guards_nothing() -> None:
+    network = Network(1)
+    network.swept(TargetKind.SERVICE, "n/web")
+    assert network.guards == []
+
+
+def test_a_strict_port_is_guarded_before_anything_is_sent() -> None:
+    network = Network(1)
+    strict = replace(
+        network.topology.pods["n/w0"],
+        identity="spiffe://td/api",
+        listeners=(Listener(80, allow=("spiffe://td/x",)),),
+    )
+    network.topology = replace(network.topology, pods={**network.topology.pods, "n/w0": strict})
+    network.swept(TargetKind.POD, "n/w0")
+    assert network.guards == ["n/cli", "n/w0"]
 
 
 def test_pods_that_deny_in_different_ways() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from harness.clusters.authority import Authority
+from harness.clusters.certificates import Wallet
 from harness.clusters.kube.api import Api
 from harness.clusters.kube.bundle import Agent
 from harness.clusters.kube.fates import fate
@@ -33,18 +36,23 @@ class Arrived:
     Attributes:
         counts: Arrivals by index of the probe.
         silent: Why the receipts of a pod cannot be had, by pod.
+        fates: What pods did with handshakes, by what is known of them at both ends (see `results.NOTE`).
         overflowed: Pods that threw datagrams away since they were last asked, because they were too busy.
     """
 
     counts: dict[int, int]
     silent: dict[str, str]
     overflowed: set[str]
+    fates: dict[str, str] = field(default_factory=dict)
 
 
 class Fleet:
     """Streams by what a probe calls its source: `ns/pod`, `node:a`, `external:name`.
 
     One whose stream broke twice stays broken; its probes are errors.
+
+    Attributes:
+        authority: Issues the certificates of the world.
     """
 
     def __init__(self, api: Api, nonce: str, agent: Agent) -> None:
@@ -55,6 +63,8 @@ class Fleet:
         self._pods: dict[str, str] = {}
         self._broken: dict[str, str] = {}
         self._numbers = itertools.count(1)
+        self.authority = Authority()
+        self._certified: dict[str, str] = {}
         self._pool = ThreadPoolExecutor(WIDTH, thread_name_prefix="stream")
 
     def connect(self, pods: Iterable[str], places: Mapping[str, str] | None = None) -> None:
@@ -121,6 +131,10 @@ class Fleet:
 
         def one(pod: str) -> list[list[Any]]:
             def talk(stream: Stream) -> list[list[Any]]:
+                stream.wallet = stream.wallet or Wallet(self.authority)
+                keys = stream.wallet.lacking(plan[pod])
+                if keys is not None:
+                    stream.send(keys)
                 stream.send({"op": "sweep", "id": number, "timeout": timeout, "attempts": attempts})
                 stream.send({"op": "probes", "id": number, "probes": plan[pod], "last": True})
                 results: list[list[Any]] = []
@@ -145,6 +159,7 @@ class Fleet:
 
     def receipts(self, pods: Iterable[str], number: int) -> Arrived:
         """What arrived of a sweep, as far as each pod can tell."""
+        fates: dict[str, str] = {}
 
         def one(pod: str) -> tuple[list[list[int]], str, bool]:
             def talk(stream: Stream) -> tuple[list[list[int]], str, bool]:
@@ -155,6 +170,7 @@ class Fleet:
                         continue
                     restarted, lost = answer["life"] != stream.life, answer["lost"] != stream.lost
                     stream.life, stream.lost = answer["life"], answer["lost"]
+                    fates.update(answer.get("fates", {}))
                     return answer["counts"], self._with_fate(pod, RESTARTED) if restarted else "", lost
 
             try:
@@ -163,7 +179,7 @@ class Fleet:
                 return [], str(trouble), False
 
         names = list(pods)
-        found = Arrived({}, {}, set())
+        found = Arrived({}, {}, set(), fates)
         for pod, (counts, why, lost) in zip(names, self._pool.map(one, names), strict=True):
             if why:
                 found.silent[pod] = why
@@ -172,6 +188,33 @@ class Fleet:
             for index, count in counts:
                 found.counts[index] = found.counts.get(index, 0) + count
         return found
+
+    def certify(self, guards: Mapping[str, dict[str, Any]]) -> None:
+        """Give listening processes their certificates that have none, or were started anew since.
+
+        One that cannot be reached has none: then its listener proves nothing, and its probes are errors.
+
+        Args:
+            guards: What they guard their ports with, by source.
+        """
+
+        def one(pod: str) -> None:
+            def talk(stream: Stream) -> str:
+                stream.send({"op": "certify", "guard": guards[pod]})
+                while True:
+                    answer = stream.receive(MARGIN)
+                    if answer["op"] == "certified":
+                        return str(answer["life"])
+
+            with contextlib.suppress(StreamError):
+                self._certified[pod] = self._talk(pod, talk)
+
+        lacking = [
+            pod
+            for pod in guards
+            if pod in self._streams and self._certified.get(pod, "") != self._streams[pod].life
+        ]
+        list(self._pool.map(one, lacking))
 
     def ask(self, pod: str, talk: Callable[[Stream], _Answer]) -> _Answer:
         """Speak with one pod's agent.

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from harness.clusters.certificates import Wallet
 from harness.clusters.kube.api import Api
 from harness.clusters.kube.bundle import Agent
 from harness.clusters.kube.manifests import CONTAINER
@@ -115,6 +116,7 @@ class Stream:
         life: Which listening process the pod had when it was last asked; another one knows nothing of what
             arrived before it.
         lost: Datagrams that its sockets had no room for until then.
+        wallet: Certificates that the agent has been given; None = none, since it began anew.
     """
 
     def __init__(self, name: str, nonce: str, dial: Callable[[], Pipe]) -> None:
@@ -127,10 +129,12 @@ class Stream:
         self.reconnected = False
         self.life = ""
         self.lost = 0
+        self.wallet: Wallet | None = None
         self._open()
 
     def _open(self) -> None:
         self._buffer = ""
+        self.wallet = None
         self._pipe = self._dial()
         self._write(self._pipe.agent.preamble)
         ready = self.receive(START_SECONDS)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from harness.clusters.certificates import guards_of, strict
 from harness.clusters.kube.addresses import Addresses
 from harness.clusters.kube.draws import SECONDS, draw
 from harness.clusters.kube.external_agents import ExternalAgents, UnwitnessedError
@@ -17,7 +18,7 @@ from harness.clusters.results import KIND, LOOKUP, TOKEN, Outcomes, undecided
 from harness.clusters.tours import Results, tour
 from harness.model.builtin import CLUSTER_DOMAIN, DNS_POD
 from harness.model.outcome import Observation, Outcome, OutcomeKind
-from harness.model.probe import Probe, TargetKind
+from harness.model.probe import Probe, TargetKind, TlsRequest
 from harness.model.topology import Protocol, Topology
 
 ATTEMPTS = 2
@@ -50,6 +51,7 @@ class Sweeper:
         self._addresses = addresses
         self._externals = externals
         self._hub = hub
+        self._fates: dict[str, str] = {}
 
     def sweep(self, topology: Topology, probes: Sequence[Probe], timeout: float) -> tuple[Observation, ...]:
         """Send all probes side by side; one observation per probe, in order."""
@@ -65,6 +67,8 @@ class Sweeper:
                 found[index] = Observation(Outcome(OutcomeKind.ERROR, f"no address: {trouble}"))
         results: Results = {}
         receipts: dict[int, int] = {}
+        self._fates = {}
+        self._certify(topology, probes)
         left = set(resolved)
         lost: set[int] = set()
         for _ in range(AGAIN):
@@ -88,12 +92,23 @@ class Sweeper:
         outcomes = Outcomes()
         for index, result in results.items():
             seen = outcomes.observation(
-                result, receipts.get(index, 0), listening.get(index), resolved[index].servers
+                result,
+                receipts.get(index, 0),
+                listening.get(index),
+                resolved[index].servers,
+                self._fates,
+                resolved[index].identity,
             )
             found[index] = replace(
                 seen, unwitnessed=_unwitnessed(resolved[index]), split=splits.get(index, "")
             )
         return tuple(found[index] for index in range(len(probes)))
+
+    def _certify(self, topology: Topology, probes: Sequence[Probe]) -> None:
+        """Have every listener guard its ports; worlds without TLS have nothing to guard."""
+        speaks = any(isinstance(probe.request, TlsRequest) for probe in probes)
+        if speaks or any(strict(pod) for pod in topology.pods.values()):
+            self._fleet.certify(guards_of(topology, self._fleet.authority, ()))
 
     # -- from probes to packets ------------------------------------------------------------------------
 
@@ -156,6 +171,7 @@ class Sweeper:
                 resolved[index] = resolver.dialled(resolved[index], result[LOOKUP].split()[-1])
         servers = {server for index in results for server in resolved[index].servers}
         arrived = self._fleet.receipts(servers, number)
+        self._fates.update(arrived.fates)
         receipts = {index: arrived.counts.get(index, 0) for index in results}
         late = {index for index, result in results.items() if undecided(result, receipts[index])}
         lost = {index for index, result in results.items() if _overflowed(resolved[index], result, arrived)}
