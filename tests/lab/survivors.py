@@ -21,6 +21,13 @@ _OTHER_PODS = "the two policies select different pods, so their priorities do no
 _NOT_REACHED = "the rule is never reached, which is what the scenario shows"
 _FINAL = "the Admin tier denies it, whatever the NetworkPolicy opens: what the scenario shows"
 
+_NO_SUCH = "there is no such thing in the world, which is what the scenario shows"
+_OPENS_NOTHING_MORE = "it does not isolate, so what it opens was open: what the scenario shows"
+_NOTHING_OPEN = "nothing is open that it could deny: what the scenario shows"
+_DENIES_LEFT = "it opens everything but what it denies, so nothing is left that isolation closes"
+_NAMES_NO_POD = "a name opens no pod, whichever it is: what the scenario shows"
+_NEVER_LEARNED = "without a rule of DNS no name is learned: what the scenario shows"
+
 _TIERS = {
     "shop/default-deny policyTypes: not egress": _STACKED,
     "shop/allow-dns egress[0]: any port": _DNS_ONLY,
@@ -37,6 +44,78 @@ _TIERS = {
     "data/postgres ingress[0]: any port": _LOCKED,
     "data/postgres ingress[0].from[0]: no podSelector": _LOCKED,
     "data/postgres ingress[0].from[0]: two alternatives of it": _LOCKED,
+}
+
+_CILIUM = {
+    "cilium-both-sides": {"shop/api ingress[0].fromEndpoints[0]: role In without guest": _LOCKED},
+    "cilium-cidr-group": {
+        "shop/lost egress[0].toCIDRSet[0]: another group": _NO_SUCH,
+        "shop/lost egress[0]: authentication that always fails": _NO_SUCH,
+    },
+    "cilium-default-deny-off": {
+        "shop/guest-may-leave endpointSelector: selects nobody": _OPENS_NOTHING_MORE,
+        "shop/guest-may-leave endpointSelector: selects everybody": _OPENS_NOTHING_MORE,
+        "shop/guest-may-leave egress[0]: any peer": _OPENS_NOTHING_MORE,
+        "shop/guest-may-leave egress[0].toEndpoints[0]: everybody": _OPENS_NOTHING_MORE,
+        "shop/guest-may-leave egress[0].toEndpoints[0]: another app": _OPENS_NOTHING_MORE,
+    },
+    "cilium-deny-egress": {
+        "shop/api enableDefaultDeny.egress: false": _DENIES_LEFT,
+        "shop/strict egressDeny[0]: any peer": _NOTHING_OPEN,
+        "shop/strict egressDeny[0].toEndpoints[0]: everybody": _NOTHING_OPEN,
+        "shop/strict egressDeny[0].toEndpoints[0]: another app": _NOTHING_OPEN,
+    },
+    "cilium-deny-over-allow": {
+        "shop/guests-too enableDefaultDeny.ingress: false": _STACKED,
+        "no-guests enableDefaultDeny.ingress: false": _STACKED,
+    },
+    "cilium-dns": {
+        "shop/dns-egress egress[0].toEndpoints[0]: no label k8s-app": _DNS_ONLY,
+        "shop/dns-egress egress[0].toPorts[0]: no dns rules": "the rule lets every name be asked",
+    },
+    "cilium-dns-names": {"shop/names egress[0].toEndpoints[0]: no label k8s-app": _DNS_ONLY},
+    "cilium-empty-rule": {"shop/everyone enableDefaultDeny.ingress: false": _STACKED},
+    "cilium-entity-no-pod": {
+        "shop/operator egress[0]: authentication that always fails": "no probe goes to the API server",
+    },
+    "cilium-entity-nodes": {
+        "shop/host ingress[0]: authentication that always fails": "a pod's own node gets in always",
+    },
+    "cilium-fqdn": {"shop/payments-only egress[0].toEndpoints[0]: no label k8s-app": _DNS_ONLY},
+    "cilium-fqdn-is-no-pod": {
+        "shop/by-name egress[0].toEndpoints[0]: no label k8s-app": _DNS_ONLY,
+        "shop/by-name egress[1]: removed": _NAMES_NO_POD,
+        "shop/by-name egress[1].toFQDNs[0]: another name": _NAMES_NO_POD,
+        "shop/by-name egress[1].toFQDNs[0]: any name": _NAMES_NO_POD,
+        "shop/by-name egress[1]: authentication that always fails": _NAMES_NO_POD,
+    },
+    "cilium-fqdn-needs-lookup": {
+        "nobody-asked: shop/with-dns-rule egress[0].toEndpoints[0]: no label k8s-app": _DNS_ONLY,
+        "nobody-asked: shop/without-dns-rule egress[0].toEndpoints[0]: no label k8s-app": _DNS_ONLY,
+        "nobody-asked: shop/without-dns-rule egress[0]: any port": _DNS_ONLY,
+        "nobody-asked: shop/without-dns-rule egress[1]: removed": _NEVER_LEARNED,
+        "nobody-asked: shop/without-dns-rule egress[1].toFQDNs[0]: another name": _NEVER_LEARNED,
+        "nobody-asked: shop/without-dns-rule egress[1].toFQDNs[0]: any name": _NEVER_LEARNED,
+        "nobody-asked: shop/without-dns-rule egress[1]: authentication that always fails": _NEVER_LEARNED,
+    },
+    "cilium-http-header-matches": {
+        "shop/headers specs[1].ingress[0].toPorts[0].rules.http[0]: any headerMatches": (
+            "the rule mends the header and lets the request through; only the server sees which value arrived"
+        ),
+    },
+    "cilium-icmp": {
+        "shop/types specs[2].ingress[0]: authentication that always fails": "no probe sends that type",
+    },
+    "cilium-label-prefixes": {
+        "shop/container ingress[0].fromEndpoints[0]: another container:app": _NO_SUCH,
+        "shop/container ingress[0]: authentication that always fails": _NO_SUCH,
+    },
+    "cilium-to-services": {
+        "shop/closed egress[0].toServices[0]: another service": _NO_SUCH,
+        "shop/closed egress[0]: authentication that always fails": _NO_SUCH,
+    },
+    "cilium-update": {"denied: shop/api enableDefaultDeny.ingress: false": _DENIES_LEFT},
+    "cilium-with-networkpolicy": {"shop/from-mobile enableDefaultDeny.ingress: false": _STACKED},
 }
 
 _SURVIVORS: dict[str, dict[str, str]] = {
@@ -61,6 +140,7 @@ _SURVIVORS: dict[str, dict[str, str]] = {
         "exception-last ingress[1].from[0].pods.podSelector: all": _NOT_REACHED,
         "exception-last ingress[1].from[0].pods.podSelector: another tier": _NOT_REACHED,
     },
+    **_CILIUM,
     "ipv4-block-over-ipv4": {"shop/everywhere-by-ipv4 egress[0]: any peer": _IPV4},
     "ipv4-block-over-ipv6": {
         "shop/everywhere-by-ipv4 egress[0]: removed": _IPV6,

@@ -39,11 +39,12 @@ class Batch:
 
 
 def _plan() -> dict[str, Batch]:
-    """What to run: scenarios of one step take many mutants as steps, the others one mutant at a time."""
+    """What to run: most scenarios of one step take many mutants as steps, the others one mutant at a time."""
     plan: dict[str, Batch] = {}
     for scenario in ready_scenarios():
         mutants = tuple(mutants_of(scenario))
-        single = len(scenario.steps) == 1
+        # What pods learned of names outlives a policy, so there every mutant has a world of its own.
+        single = len(scenario.steps) == 1 and "fqdn" not in scenario.needs
         size = PER_WORLD if single else 1
         for number in range(0, len(mutants), size):
             some = mutants[number : number + size]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import ipaddress
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.dialects.cilium.groups import KIND
@@ -21,8 +21,10 @@ _OTHER_ENTITY = {
     "cluster": "world",
     "host": "remote-node",
     "remote-node": "host",
-    "kube-apiserver": "world",
+    "kube-apiserver": "cluster",
 }
+_UNSEEN_ENTITIES = {"none", "init", "health", "ingress", "unmanaged"}
+"""No probe begins or ends there, so nothing tells whether they are let through."""
 
 
 def mistakes(manifest: Mapping[str, Any]) -> Made:
@@ -86,19 +88,19 @@ def _rule_mistakes(rule: Mapping[str, Any], name: str) -> Made:
     keys = [key for key in rule if key.startswith(side) and key != "toPorts"]
     rest = {key: value for key, value in rule.items() if key not in keys}
     everybody = {**rest, f"{side}{_EVERYBODY[0]}": _EVERYBODY[1]}
-    if everybody != rule:
+    # Ports without peers are everybody's already.
+    if everybody != rule and (keys or not _narrowed(rule)):
         yield ": any peer", everybody
     for key in keys:
         peers = rule[key] or []
         for number, peer in enumerate(peers):
             place = f".{key}[{number}]"
-            if len(peers) > 1:
+            if len(peers) > 1 and _seen(peer):
                 yield f"{place}: removed", {**rule, key: without(peers, number)}
             for what, mutated in _peer_mistakes(key.removeprefix(side), peer):
                 yield f"{place}{what}", {**rule, key: replaced(peers, number, mutated)}
     ports = rule.get("toPorts") or []
-    icmps = rule.get("icmps") or []
-    if ports or icmps:
+    if _narrowed(rule):
         plain = {key: value for key, value in rule.items() if key not in ("toPorts", "icmps")}
         if any(rule.get(key) for key in keys):
             yield ": any port", plain
@@ -111,8 +113,22 @@ def _rule_mistakes(rule: Mapping[str, Any], name: str) -> Made:
     mode = (rule.get("authentication") or {}).get("mode")
     if mode == "test-always-fail":
         yield ": authentication disabled", {**rule, "authentication": {"mode": "disabled"}}
-    elif not deny and not mode:
+    elif not deny and not mode and _means_somebody(rule, keys):
         yield ": authentication that always fails", {**rule, "authentication": {"mode": "test-always-fail"}}
+
+
+def _narrowed(rule: Mapping[str, Any]) -> bool:
+    return bool(rule.get("toPorts") or rule.get("icmps"))
+
+
+def _means_somebody(rule: Mapping[str, Any], keys: Sequence[str]) -> bool:
+    """Whether a probe can meet the rule at all."""
+    peers = [peer for key in keys for peer in rule[key] or [] if _seen(peer)]
+    return bool(peers) or (not keys and _narrowed(rule))
+
+
+def _seen(peer: Any) -> bool:
+    return not isinstance(peer, str) or peer not in _UNSEEN_ENTITIES
 
 
 def _peer_mistakes(kind: str, peer: Any) -> Iterator[tuple[str, Any]]:
