@@ -138,7 +138,7 @@ def place_options(command: _Command) -> _Command:
         default=DEFAULT_CLUSTER,
         show_default=True,
         metavar="SPEC",
-        help="Where the packets flow: lab, kind[:NAME], context:NAME or kubeconfig:PATH.",
+        help="Where the packets flow: lab[?as=NAME], kind[:NAME], context:NAME or kubeconfig:PATH.",
     )(collected)  # type: ignore[return-value]
 
 

@@ -248,7 +248,8 @@ class World:
         from harness.oracle import resolve
 
         asked = {"name": "probe", "expect": entries}
-        scenario = resolve(read({**self._document, "steps": [*self._steps, asked]}, self._folder))
+        written = read({**self._document, "steps": [*self._steps, asked]}, self._folder)
+        scenario = resolve(written, self._cluster.backend.of(written).personality)
         try:
             if self._live is None:
                 self._live = LiveWorld(scenario, self._cluster, secrets.token_hex(4))

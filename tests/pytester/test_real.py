@@ -168,3 +168,47 @@ def test_the_examples_of_the_documentation(tmp_path: Path) -> None:
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
     assert "8 passed" in run(tmp_path, "-q", code=0)
+
+
+PERSONAL = """
+from harness.testing.api import Netcheck
+
+ALL_ADDRESSES = {
+    "apiVersion": "networking.k8s.io/v1",
+    "kind": "NetworkPolicy",
+    "metadata": {"name": "p", "namespace": "shop"},
+    "spec": {
+        "podSelector": {},
+        "policyTypes": ["Egress"],
+        "egress": [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}],
+    },
+}
+
+
+def test_world(netcheck: Netcheck) -> None:
+    world = netcheck.lab(
+        pods={"shop/web": {"listen": [8080]}, "shop/client": {}}, policies=ALL_ADDRESSES
+    )
+    found = world.probe("client", "web:8080")
+    assert (found.verdict, found.predicted) == ("VERDICT", "PREDICTED")
+    world.expect({"from": "client", "to": "web:8080", "verdict": {"default": "allow", "cilium": "drop"}})
+    (cell,) = world.expect({"all": "oracle", "ports": [8080]})
+    assert cell.result.expected == "EXPECTED"
+"""
+
+
+@pytest.mark.parametrize(
+    ("cluster", "verdict", "predicted", "expected"),
+    [
+        ("lab", "allow", "undefined", "observe"),
+        ("lab?as=cilium", "drop", "deny", "deny"),
+        ("lab?as=calico", "allow", "allow", "allow"),
+    ],
+)
+def test_worlds_have_the_personality_of_the_session(
+    tmp_path: Path, cluster: str, verdict: str, predicted: str, expected: str
+) -> None:
+    words = {"VERDICT": verdict, "PREDICTED": predicted, "EXPECTED": expected}
+    text = re.sub("|".join(words), lambda found: words[found[0]], PERSONAL)
+    (tmp_path / "test_personal.py").write_text(text)
+    assert "1 passed" in run(tmp_path, "-q", f"--netcheck-cluster={cluster}", code=0)
