@@ -213,7 +213,7 @@ class World:
             target: As `to:`.
             http: Instead of a target: a request, with `url` and what else `http:` takes.
             dns: Instead of a target: a name to ask the cluster's resolver for.
-            more: What else stands beside `dns:`, such as `type="AAAA"`.
+            more: What else stands in the cell, such as `type="AAAA"` or `mtls=True`.
 
         Raises:
             UnprovenError: There is no verdict.

@@ -155,6 +155,52 @@ def test_requests_on_one_connection(tmp_path: Path) -> None:
     assert len(found) == 3
 
 
+POLICED = """
+scenario: sni
+needs: [external]
+pods:
+  shop/web: {labels: {app: web}}
+  shop/api: {labels: {app: api}, listen: [8080, 8443]}
+externals:
+  net: {address: 203.0.113.10, listen: [443], names: [www.example.com, other.example.com]}
+policies:
+  - apiVersion: cilium.io/v2
+    kind: CiliumNetworkPolicy
+    metadata: {name: sni, namespace: shop}
+    spec:
+      endpointSelector: {matchLabels: {app: web}}
+      egress:
+        - toEndpoints: [{matchLabels: {k8s:io.kubernetes.pod.namespace: kube-system, k8s-app: kube-dns}}]
+          toPorts: [{ports: [{port: "53", protocol: ANY}]}]
+        - toCIDR: [203.0.113.10/32]
+          toPorts: [{ports: [{port: "443", protocol: TCP}], serverNames: [www.example.com]}]
+        - toEndpoints: [{matchLabels: {app: api}}]
+          toPorts: [{ports: [{port: "8080", protocol: TCP}], rules: {http: [{path: /public}]}}]
+expect:
+  - {from: shop/web, to: "host:www.example.com:443", tls: true, verdict: allow}
+  - {from: shop/web, to: "host:other.example.com:443", tls: true, verdict: tls-rejected}
+  - {from: shop/web, to: "external:net:443", tls: {sni: www.example.com}, verdict: allow}
+  - {from: shop/web, to: "external:net:443", tls: {sni: x.example.com}, verdict: tls-rejected}
+  - {from: shop/web, to: "external:net:443", tls: true, verdict: tls-rejected}
+  - from: shop/web
+    http: [{url: "http://shop/api:8080/public"}, {url: /private}, {url: /public}]
+    verdict: [allow, deny-http, allow]
+"""
+
+
+def test_policies_on_server_names_and_on_each_request(tmp_path: Path) -> None:
+    """What netcheck sends meets Cilium's rules: by SNI, and request after request on one connection."""
+    found = cells(measure(scenario(POLICED, tmp_path)))
+    assert [(cell.id, cell.reason) for cell in found.values() if cell.status is not Status.PASSED] == []
+    assert len(found) == 8
+    rejected = [cell for cell in found.values() if cell.verdict is Verdict.TLS_REJECTED]
+    assert {str(cell.observation.outcome) for cell in rejected if cell.observation} <= {
+        "reset by rst",
+        "NOERROR 203.0.113.10, then reset by rst",
+    }
+    assert all(cell.observation and not cell.observation.handshake for cell in rejected)
+
+
 def test_thousands_of_handshakes_side_by_side(tmp_path: Path) -> None:
     text = """
 scenario: many
