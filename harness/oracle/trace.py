@@ -17,7 +17,7 @@ from harness.model.personality import Personality, asked_for
 from harness.model.policy import Policy
 from harness.model.probe import Probe, SourceKind
 from harness.model.rules import NETWORK_POLICY_TIER, Action, Direction, Origin
-from harness.model.topology import Topology
+from harness.model.topology import Protocol, Topology
 from harness.model.trace import Behind, PolicyTrace, RuleTrace, SideTrace, TierTrace
 from harness.oracle.paths import Path, UndecidedError, legs
 from harness.oracle.predict import side
@@ -97,14 +97,20 @@ def _behind(
 
 
 def _out_of_reach(path: Path, direction: Direction, topology: Topology, *, strict: bool) -> bool:
-    """Whether no policy can certainly deny it: pods reach themselves and, if not strict, their nodes."""
+    """Whether no policy can certainly deny it: pods reach themselves and, if not strict, their nodes.
+
+    Whether a NetworkPolicy denies ICMP is open, unless the personality says.
+    """
     connection = path.connection
+    personality = connection.personality
     subject, peer = connection.subject(direction), connection.peer(direction)
     if subject.kind is not SourceKind.POD or is_node(subject, topology):
         return True
     if connection.to_itself or connection.looped:
         return True
-    if strict and direction is Direction.EGRESS:
+    if connection.protocol is Protocol.ICMP and not strict and personality.isolates_icmp is None:
+        return True
+    if direction is Direction.EGRESS and (strict or personality.polices_own_node):
         return False
     # Through a node's port it may come from the node.
     peers = [peer, *path.entries] if direction is Direction.INGRESS else [peer]

@@ -13,6 +13,7 @@ import pytest
 
 from harness.dialects.registry import parse_manifest
 from harness.model.builtin import with_builtins
+from harness.model.personality import asked_for
 from harness.model.policy import Policy
 from harness.model.prediction import Answer
 from harness.model.rules import Direction, Origin
@@ -110,8 +111,8 @@ def carried_out(way: Way, found: Sequence[Json], subject: str, direction: Direct
     return changed
 
 
-def paths_of(probe: Any, topology: Topology) -> list[Path]:
-    return [path for leg in legs(probe, topology) for path in leg.paths]
+def paths_of(probe: Any, topology: Topology, policies: Sequence[Policy]) -> list[Path]:
+    return [path for leg in legs(probe, topology, asked_for(policies)) for path in leg.paths]
 
 
 def check(
@@ -141,7 +142,9 @@ def test_every_way_to_change_an_answer_changes_it(wide: Any, first: int) -> None
         policies = [parsed(item) for item in found]
         for probe in random.Random(seed).sample(all_probes(wide), 15):
             sides = trace(world, policies, probe)
-            pairs = zip(sides, (path for path in paths_of(probe, world) for _ in Direction), strict=True)
+            pairs = zip(
+                sides, (path for path in paths_of(probe, world, policies) for _ in Direction), strict=True
+            )
             for one, path in pairs:
                 ways = {Answer.DENY: to_allow, Answer.ALLOW: to_deny}.get(one.answer)
                 for way in ways(one) if ways is not None else ():

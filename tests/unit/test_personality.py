@@ -33,6 +33,7 @@ from harness.model.scenario import Scenario
 from harness.model.topology import Protocol, Service, ServicePort, ServiceType, Topology
 from harness.model.verdict import Expectation, Expected, Status, Verdict
 from harness.oracle import predict, resolve, trace
+from harness.oracle.flips import to_deny
 from harness.oracle.matrix import Matrix
 from harness.report.html import to_html
 from harness.report.json import through
@@ -365,3 +366,21 @@ def test_a_personality_that_is_none() -> None:
     done = CliRunner().invoke(cli, ["predict", "scenarios", "--as", "antrea"])
     assert done.exit_code == 4
     assert "--as antrea: unknown personality 'antrea'" in done.output
+
+
+@pytest.mark.parametrize(
+    ("asked", "reachable"),
+    [
+        # Whether isolation can deny it: generic, Cilium, Calico.
+        ("n/cli -> node:b:80", (False, True, True)),
+        ("n/cli -> n/web/ICMP", (False, True, True)),
+        ("n/cli -> n/web:80", (True, True, True)),
+    ],
+)
+def test_advice_says_isolate_only_where_that_would_deny(asked: str, reachable: tuple[bool, ...]) -> None:
+    for reading, possible in zip((GENERIC, CILIUM, CALICO), reachable, strict=True):
+        egress, _ = trace(WORLD, [], probe(asked), reading)
+        ways = [way for way in to_deny(egress) if way.isolates]
+        assert bool(ways) is possible
+        denied = predict(WORLD, [SILENT], probe(asked), reading).verdict is DENY
+        assert denied is possible
