@@ -18,9 +18,14 @@ from probes.source_ports import FIRST_PORT, PORTS, SourcePorts
 
 if TYPE_CHECKING:
     from probes.tls import Keys
+    from probes.tls_flights import TlsFlight
 
 LAUNCHES = 128
 """Probes started between two looks at the answers; small enough that answers never pile up."""
+
+HANDSHAKES = 128
+"""Handshakes of TLS under way at once. They cost the listeners' processor, and one that waits behind too many
+others would look as if nobody answered it; connections wait their turn before the first byte."""
 
 RESERVED_FDS = 256
 """Descriptors kept free for namespaces, channels and the epoll itself."""
@@ -101,6 +106,8 @@ class Prober:
         self._timers: list[tuple[float, int, Timed]] = []
         self._order = itertools.count()
         self._where: str | None = None
+        self._shaking: set[Flight] = set()
+        self._connected: deque[TlsFlight] = deque()
         self._ended = False
         self._ports: dict[str, SourcePorts] = {}
 
@@ -130,6 +137,10 @@ class Prober:
     def use_ports(self, first: int, count: int, begin: int) -> None:
         """Take the source ports of datagrams from this range from now on, the first near `begin` in it."""
         self._range = (first, count, begin)
+
+    def line_up(self, flight: TlsFlight) -> None:
+        """Have a connected flight shake hands when its turn comes."""
+        self._connected.append(flight)
 
     def bind_fresh(self, sock: socket.socket, source: str) -> None:
         """Bind a datagram socket to the source port that `source` has not used for longest.
@@ -212,6 +223,7 @@ class Prober:
     def _drop(self, flight: Flight) -> None:
         if flight.sock is not None:
             self._flights.pop(flight.sock.fileno(), None)
+        self._shaking.discard(flight)
         flight.close()
 
     # -- the loop ------------------------------------------------------------------------------------
@@ -250,6 +262,11 @@ class Prober:
                 watched.ready(self, mask)
         if len(events) < 4096:
             self._expire(reading)
+        while self._connected and len(self._shaking) < HANDSHAKES:
+            flight = self._connected.popleft()
+            if flight.alive:
+                self._shaking.add(flight)
+                flight.shake(self)
 
     def _launch(self) -> None:
         queue = self._queue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import ssl
 import time
 from typing import TYPE_CHECKING
@@ -13,7 +15,7 @@ from probes.tls import Session, alert_from, hello_id, own_alert, spiffe_ids
 if TYPE_CHECKING:
     from probes.client import Prober
 
-CONNECTING, SHAKING, ASKED = 0, 1, 2
+CONNECTING, SHAKING, ASKED, WAITING = 0, 1, 2, 3
 
 
 class TlsFlight(StreamFlight):
@@ -41,23 +43,39 @@ class TlsFlight(StreamFlight):
 
     def ready(self, prober: Prober, events: int) -> None:
         """Connected, answered or broken."""
+        if self.stage == CONNECTING:
+            self._connected(prober, events)
+        elif self.stage != WAITING:
+            self._read(prober)
+
+    def _connected(self, prober: Prober, events: int) -> None:
+        assert self.sock is not None
+        code = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self.fail(prober, code)
+            return
+        try:
+            self.sock.getpeername()
+        except OSError:
+            if events & ERR:
+                self.told_off(prober)
+            return
+        self.stage = WAITING
+        self.deadline = 0.0
+        prober.line_up(self)
+
+    def shake(self, prober: Prober) -> None:
+        """Send the ClientHello."""
+        self.stage = SHAKING
+        prober.until(self, time.monotonic() + max(ANSWER_SECONDS, self.sink.slot))
+        self._read(prober)
+
+    def _read(self, prober: Prober) -> None:
         sock = self.sock
         assert sock is not None
-        try:
+        # Either it takes no more for now, or reading tells what became of the connection.
+        with contextlib.suppress(OSError):
             self._send()
-        except BlockingIOError:
-            if self.stage == CONNECTING:
-                if events & ERR:
-                    self.told_off(prober)
-                return
-        except OSError as trouble:
-            if self.stage == CONNECTING:
-                self.fail(prober, trouble.errno or 0)
-                return
-            # What the other side said before it hung up is still to be read.
-        if self.stage == CONNECTING:
-            self.stage = SHAKING
-            prober.until(self, time.monotonic() + max(ANSWER_SECONDS, self.sink.slot))
         try:
             while True:
                 data = sock.recv(1 << 14)
@@ -103,11 +121,8 @@ class TlsFlight(StreamFlight):
     def _pass_on(self) -> None:
         """Send what TLS has for the other side, now or when the socket takes it."""
         self._out += self._session.take()
-        try:
+        with contextlib.suppress(OSError):
             self._send()
-        except OSError:
-            # Reading tells what became of the connection.
-            return
 
     def _mistaken(self, prober: Prober) -> bool:
         """Whether the server is another workload than the client wants; then the flight has ended."""

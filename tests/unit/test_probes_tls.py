@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+import struct
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from harness.clusters.authority import Authority
+from probes import client
 from probes.tls import Keys
 from tests.unit.loopback import V4, Bench, Script, Seen, free_port
 
@@ -268,6 +270,39 @@ def test_many_at_once(bench: Bench, authority: Authority) -> None:
     assert {item.detail for item in seen[500:]} == {"access-denied"}
     assert len(bench.server.receipts.take(1)) == 500
     assert bench.most > 200
+
+
+def test_handshakes_take_turns(bench: Bench, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits is connected, and is not timed; nobody waits behind one that is never answered."""
+    monkeypatch.setattr(client, "HANDSHAKES", 3)
+    silent, mute = bench.raw(socket.SOCK_STREAM)
+    port = strict(bench, authority)
+    sweep = bench.begin(*[mutual(port) for _ in range(40)], spec(mute), timeout=2.0, attempts=1)
+    most = 0
+    while sweep.left:
+        bench.prober.turn(1.0)
+        most = max(most, len(bench.prober._shaking))
+    seen = sorted(Seen(*result) for result in sweep.take())
+    assert [item.kind for item in seen] == ["connected"] * 40 + ["error"]
+    assert most == 3
+    assert bench.prober._shaking == set()
+    silent.close()
+
+
+def test_who_goes_away_while_waiting_is_reset(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "HANDSHAKES", 1)
+    silent, mute = bench.raw(socket.SOCK_STREAM)
+    fickle, port = bench.raw(socket.SOCK_STREAM)
+    sweep = bench.begin(spec(mute), spec(port), timeout=1.0, attempts=1)
+    bench.until(lambda: len(bench.prober._connected) == 1)
+    fickle.setblocking(True)
+    accepted, _ = fickle.accept()
+    accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    accepted.close()
+    bench.until(lambda: not sweep.left)
+    seen = sorted(Seen(*result) for result in sweep.take())
+    assert [item.kind for item in seen] == ["error", "reset"]
+    silent.close()
 
 
 def test_keys_are_in_no_text(authority: Authority) -> None:

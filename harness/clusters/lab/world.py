@@ -260,4 +260,5 @@ class LabWorld:
 
 def _moved(one: Pod, other: Pod) -> bool:
     """Whether a pod must be built anew: everything but its labels is fixed at its creation."""
-    return (one.listeners, one.node, one.host_network) != (other.listeners, other.node, other.host_network)
+    fixed = ((item.listeners, item.node, item.host_network, item.identity) for item in (one, other))
+    return next(fixed) != next(fixed)
