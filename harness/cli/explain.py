@@ -80,7 +80,9 @@ def explain(
     for probe in probes[:MOST]:
         found = predict(topology, policies, probe, personality)
         sides = trace(topology, policies, probe, personality)
-        changes = flips(sides)
+        # Where policies let it through and the ends do not take each other, no policy changes anything.
+        refused = bool(sides) and found.denial is not None and all(item.answer == "allow" for item in sides)
+        changes = () if refused else flips(sides)
         if as_json:
             documents.append(
                 {
@@ -106,6 +108,8 @@ def explain(
         lines += [*_translation(probe, sides), EMPTY]
         for number, side in enumerate(sides, 1):
             lines += side_lines(side, number)
+        if refused:
+            lines += [line((f"{len(sides) + 1}. identities", "bold"), f"  {found.reason}"), EMPTY]
         if not sides:
             lines += [line(found.reason), EMPTY]
         for change in changes:

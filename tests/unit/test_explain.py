@@ -11,6 +11,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from harness.cli import cli
 from harness.model.prediction import Answer
+from harness.model.verdict import Verdict
 from harness.oracle import flips, predict, trace
 from harness.scenario import load
 
@@ -78,6 +79,10 @@ def test_traces_say_what_predictions_say() -> None:
                 worst = next(
                     (each for each in (Answer.DENY, Answer.UNDEFINED) if each in answers), Answer.ALLOW
                 )
+                if worst is Answer.ALLOW and found.denial is not None:
+                    # What identities refuse, no policy has a say in.
+                    assert (found.denial, found.deciding) == (Verdict.TLS_REJECTED, ())
+                    continue
                 assert worst is found.verdict, f"{scenario.name} {cell.id}"
                 told = {
                     rule.origin
@@ -241,6 +246,18 @@ def test_what_no_policy_can_deny_has_no_such_advice(file: str) -> None:
     text = invoke(file, "shop/api", "shop/api:8080").output
     assert "no policy can keep a pod from itself" in text
     assert "to deny it" not in text
+
+
+def test_what_identities_refuse_is_said_and_no_policy_is_blamed() -> None:
+    shipped = str(ROOT / "scenarios" / "zero-trust" / "certificates-that-fail.yaml")
+    asked = shipped, "production/api-gateway", "production/api:8443"
+    told = invoke(*asked).output
+    assert "  tls-rejected  " in told
+    assert "3. identities  production/api takes on port 8443 only spiffe://" in told
+    assert "and the client speaks no TLS" in told
+    assert "to deny it" not in told
+    (probe,) = json.loads(invoke(*asked, "--json").output)["probes"]
+    assert (probe["predicted"], probe["changes"]) == ("tls-rejected", [])
 
 
 def test_bare_policies_have_the_world_of_predict(tmp_path: Path) -> None:
