@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from harness.cli import cli
 from harness.model.prediction import Answer
 from harness.model.probe import DnsQuery, HttpRequest, MutualTls, Request, TlsRequest
 from harness.model.topology import Listener, Service, ServicePort
@@ -64,6 +67,18 @@ def test_the_ends_take_each_other_or_not(cell: str, request_: Request | None, wh
         assert found.trace[-1] == f"identities: tls-rejected: {why}"
         assert found.denial is Verdict.TLS_REJECTED
         assert found.deciding == ()
+
+
+def test_explain_tells_of_the_ends_and_of_no_policy_that_would_help() -> None:
+    file = Path(__file__).parents[2] / "scenarios" / "zero-trust" / "two-gates.yaml"
+    thief, api = "production/label-thief", "production/api-server:8443"
+    text = CliRunner().invoke(cli, ["explain", str(file), thief, api]).output
+    assert "tls-rejected" in text
+    assert "3. identities  production/api-server takes on port 8443 only spiffe://" in text
+    assert "to deny it" not in text
+    other = CliRunner().invoke(cli, ["explain", str(file), "production/key-thief", api]).output
+    assert "identities" not in other
+    assert "allows 8443/TCP from production/key-thief" in other
 
 
 def test_a_question_to_the_dns_has_no_ends() -> None:
