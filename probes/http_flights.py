@@ -68,10 +68,16 @@ class HttpFlight(StreamFlight):
                 continue
             before = self.options.get("after") or []
             if self._turn == len(before):
+                by = ""
+                if parts[1] == "503" and headers.get("server", "").lower() == "envoy":
+                    if _after_body(self.options["method"], parts[1], headers, rest) is None:
+                        return False
+                    by = _why_unserved(rest)
                 prober.finish(
                     self,
                     "http",
                     parts[1],
+                    by,
                     token=headers.get(wire.TOKEN_HEADER.lower()) == self.token,
                     served_by=headers.get(wire.SERVER_HEADER.lower(), ""),
                 )
@@ -112,6 +118,12 @@ class HttpFlight(StreamFlight):
             prober.finish(self, "error", said)
             return
         super().closed(prober)
+
+
+def _why_unserved(body: bytes) -> str:
+    """What a proxy says about a server that it could not reach; empty when it says something else."""
+    _, found, reason = body.decode("latin-1").partition("reset reason: ")
+    return f"proxy: {reason.strip()[:120]}" if found else ""
 
 
 def _after_body(method: str, code: str, headers: dict[str, str], rest: bytes) -> bytes | None:

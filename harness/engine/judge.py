@@ -50,6 +50,8 @@ def judge(probe: Probe, seen: Observation) -> Judgement:
             )
         case OutcomeKind.HTTP if outcome.detail == "403":
             return Judgement(Verdict.DENY_HTTP)
+        case OutcomeKind.HTTP if outcome.detail == "503" and outcome.by:
+            return _unserved(seen)
         case OutcomeKind.HTTP:
             return Judgement(None, f"HTTP {outcome.detail} came from something that is not the listener")
         case OutcomeKind.DNS:
@@ -100,6 +102,16 @@ def _refused(seen: Observation) -> Judgement:
     if seen.listening and not seen.outcome.by.startswith(("rst", "icmp")):
         return Judgement(None, f"refused at the source itself ({seen.outcome.by or 'no route'})")
     return _denied(seen, Verdict.REJECT)
+
+
+def _unserved(seen: Observation) -> Judgement:
+    """A proxy let the request pass and could not reach the listener, which the other side's policy denies."""
+    if not seen.receipts:
+        if "connection timeout" in seen.outcome.by:
+            return _denied(seen, Verdict.DROP)
+        if "connection failure" in seen.outcome.by:
+            return _denied(seen, Verdict.REJECT)
+    return Judgement(None, f"a proxy answered instead of the listener ({seen.outcome})")
 
 
 def _alerted(seen: Observation) -> Judgement:

@@ -31,7 +31,8 @@ class Outcome:
         detail: HTTP code, DNS rcode name, TLS alert or the reason of an error; else empty. An alert is named
             as RFC 8446 does, with hyphens: `certificate-expired`.
         by: Who refused or made it unreachable: `rst`, or `icmp TYPE/CODE from ADDRESS`; of an alert the side
-            that sent it, `client` or `server`; else empty.
+            that sent it, `client` or `server`; `proxy: REASON` when a proxy could not reach the server; else
+            empty.
         token: The answer carried the probe's own token, so the real server answered.
         served_by: Id of the pod or external that answered, as it says itself; empty when nobody did.
         lookup: For `host:` probes the DNS answer that came first, such as `NOERROR 203.0.113.10`.

@@ -52,6 +52,8 @@ NOT_ALLOWED = "refused: spiffe://a/b is not allowed"
 
 ALLOW, DROP, REJECT = Verdict.ALLOW, Verdict.DROP, Verdict.REJECT
 
+TIMED_OUT = "proxy: connection timeout"
+CLOSED_TO_IT = "proxy: remote connection failure, transport failure reason: delayed connect error: 111"
 ROWS: list[tuple[Probe, Observation, Verdict | None, str]] = [
     # Answers.
     (TCP, seen(K.CONNECTED, token=True, receipts=1), ALLOW, ""),
@@ -107,6 +109,32 @@ ROWS: list[tuple[Probe, Observation, Verdict | None, str]] = [
         "HTTP 403 came from something else, yet the listener has a receipt of the request",
     ),
     (HTTP, seen(K.HTTP, "503"), None, "HTTP 503 came from something that is not the listener"),
+    (HTTP, seen(K.HTTP, "503", by=TIMED_OUT, listening=True), DROP, ""),
+    (HTTP, seen(K.HTTP, "503", by=CLOSED_TO_IT, listening=True), Verdict.REJECT, ""),
+    (
+        HTTP,
+        seen(K.HTTP, "503", by=CLOSED_TO_IT, listening=False),
+        None,
+        f"nobody listens there (http:503 by {CLOSED_TO_IT}), so this is no denial",
+    ),
+    (
+        HTTP,
+        seen(K.HTTP, "503", by=TIMED_OUT),
+        None,
+        f"http:503 by {TIMED_OUT}, and nothing proves that the destination listens",
+    ),
+    (
+        HTTP,
+        seen(K.HTTP, "503", by=TIMED_OUT, receipts=1, listening=True),
+        None,
+        f"a proxy answered instead of the listener (http:503 by {TIMED_OUT})",
+    ),
+    (
+        HTTP,
+        seen(K.HTTP, "503", by="proxy: connection termination", listening=True),
+        None,
+        "a proxy answered instead of the listener (http:503 by proxy: connection termination)",
+    ),
     (HTTP, seen(K.HTTP, "200"), None, "HTTP 200 came from something that is not the listener"),
     (
         HTTP,
@@ -266,7 +294,7 @@ OBSERVATIONS = st.builds(
         Outcome,
         st.sampled_from(OutcomeKind),
         st.sampled_from(("", "200", "403", "503", "NOERROR", "REFUSED", "NXDOMAIN", "SERVFAIL", "EMFILE")),
-        st.sampled_from(("", "rst", "local", "icmp 3/3 from 10.0.0.1", "client", "server")),
+        st.sampled_from(("", "rst", "local", "icmp 3/3 from 10.0.0.1", "client", "server", TIMED_OUT)),
         st.booleans(),
         st.sampled_from(("", "n/b", "n/c")),
     ),

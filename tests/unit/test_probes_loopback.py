@@ -151,6 +151,27 @@ def test_answers_of_somebody_else(bench: Bench, kind: str, answer: bytes, outcom
     assert (seen.kind, seen.detail, seen.token) == (outcome, detail, False)
 
 
+@pytest.mark.parametrize(
+    ("body", "server", "by"),
+    [
+        (
+            "upstream connect error or x. reset reason: connection timeout",
+            "envoy",
+            "proxy: connection timeout",
+        ),
+        ("no healthy upstream", "envoy", ""),
+        ("upstream connect error or x. reset reason: connection timeout", "nginx", ""),
+    ],
+)
+def test_what_a_proxy_says_of_its_server(bench: Bench, body: str, server: str, by: str) -> None:
+    head = f"HTTP/1.1 503 Service Unavailable\r\ncontent-length: {len(body)}\r\nserver: {server}\r\n\r\n"
+    # Only a proxy's words are waited for; the others are gone once the header is whole.
+    pieces = [head, body[:20], body[20:]] if by else [head + body]
+    script = Script(bench, [piece.encode() for piece in pieces])
+    (seen,) = bench.sweep(get(script.port))
+    assert (seen.kind, seen.detail, seen.by, seen.token) == ("http", "503", by, False)
+
+
 def test_an_answer_of_somebody_else_is_asked_for_again(bench: Bench) -> None:
     port = bench.listen("n/b", "TCP", answer=lambda message, peer, tcp: b"?")
     (seen,) = bench.sweep(["n/a", "dns", V4, port, {"names": ["x"], "type": "A", "tcp": True}], timeout=1.0)

@@ -178,6 +178,15 @@ def test_hostile_bytes_do_not_arrive(data: bytes) -> None:
         assert not origin.got
 
 
+def test_the_answer_to_head_has_no_body() -> None:
+    with proxied() as (client, _):
+        client.sendall(get("/bad1").replace(b"GET", b"HEAD") + get("/good"))
+        data = read(client, b"/good")
+        assert statuses(data) == [403, 200]
+        assert b"content-length: 15\r\n" in data
+        assert b"denied" not in data
+
+
 def test_a_server_that_hangs_up_is_called_again() -> None:
     with proxied(lambda head: ok(head).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")) as (
         client,

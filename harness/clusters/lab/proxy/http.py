@@ -199,6 +199,8 @@ class HttpConnection:
     def _here(self, response: bytes) -> None:
         """Answer without the server; what the request still brings is thrown away."""
         assert self._request is not None
+        if self._request.method == b"HEAD":
+            response = response.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
         self._client.send(response)
         self._state = _State.DENIED
 
@@ -272,7 +274,7 @@ class HttpConnection:
                         return
                     self._begin_response(head)
                 else:
-                    self._go_on()
+                    self._to_client(self._body())
                 if self._response is not None and self._response.body.done:
                     self._done()
         except HttpError:
@@ -296,13 +298,14 @@ class HttpConnection:
             return
         if response.status >= 200:
             self._response = response
-            self._to_client(_response_head(response, close=self._request.close))
+            # What has come of the body goes with the head: one packet instead of two.
+            self._to_client(_response_head(response, close=self._request.close) + self._body())
 
-    def _go_on(self) -> None:
+    def _body(self) -> bytes:
+        """What has come of the body of the response, as the client gets it."""
         assert self._response is not None
         data = self._response.body.take(self._back)
-        if data:
-            self._to_client(b"%x\r\n%b\r\n" % (len(data), data) if self._response.body.endless else data)
+        return b"%x\r\n%b\r\n" % (len(data), data) if data and self._response.body.endless else data
 
     def _to_client(self, data: bytes) -> None:
         self._client.send(data)
