@@ -170,6 +170,10 @@ def _to_settle(found: SideTrace) -> Iterator[str]:
 
 def _misses(rule: RuleTrace) -> str:
     """What keeps a rule from matching, when it is its peers alone, or its ports alone."""
+    demands = [part for part in rule.ports if ".rules." in part.name or ".serverNames[" in part.name]
+    if demands and not any(part.matched for part in demands):
+        # Peers and ports may match, and the request still does not pass.
+        return ""
     peers = not rule.peers or any(part.matched for part in rule.peers)
     ports = not rule.ports or any(part.matched for part in rule.ports)
     if peers == ports:

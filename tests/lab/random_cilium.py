@@ -81,6 +81,12 @@ HTTP: list[list[Json]] = [
     [{"headerMatches": [{"name": "X-Version", "value": "2"}, {"name": "X-Other", "mismatch": "LOG"}]}],
     [{}],
 ]
+DNS: list[list[Json]] = [
+    [{"matchName": "www.example.com"}],
+    [{"matchPattern": "*.example.com"}],
+    [{"matchPattern": "*"}],
+    [{"matchPattern": "**.example.com"}, {"matchName": "out.example.org"}],
+]
 SERVERS = [["www.example.com"], ["*.example.com"], ["**.example.com", "example.org"], ["*"]]
 DEFAULTS: list[Json] = [{}, {}, {}, {"ingress": False}, {"egress": False}, {"ingress": True, "egress": False}]
 
@@ -123,11 +129,15 @@ def _spec(dice: random.Random) -> Json:
 def _rule(dice: random.Random, direction: str, *, deny: bool = False) -> Json:
     if dice.random() < 0.08:
         return {}
+    if direction == "egress" and not deny and dice.random() < 0.3:
+        return _names(dice)
     rule: Json = {}
     side = "from" if direction == "ingress" else "to"
     if dice.random() < 0.85:
         kinds = ["Endpoints", "Endpoints", "Endpoints", "Entities", "CIDR", "CIDRSet", "Nodes"]
-        kind = dice.choice([*kinds, *(["Services"] if side == "to" else [])])
+        kinds += ["Services"] if side == "to" else []
+        kinds += ["FQDNs", "FQDNs"] if side == "to" and not deny else []
+        kind = dice.choice(kinds)
         makers: dict[str, Callable[[], Any]] = {
             "Endpoints": lambda: _labels(dice),
             "Entities": lambda: dice.choice(ENTITIES),
@@ -135,8 +145,9 @@ def _rule(dice: random.Random, direction: str, *, deny: bool = False) -> Json:
             "CIDRSet": lambda: dice.choice(SETS),
             "Nodes": dict,
             "Services": lambda: dice.choice(SERVICES),
+            "FQDNs": lambda: dice.choice(dice.choice(DNS)),
         }
-        empty = kind != "Services" and dice.random() < 0.05
+        empty = kind not in ("Services", "FQDNs") and dice.random() < 0.05
         rule[f"{side}{kind}"] = [] if empty else [makers[kind]() for _ in range(dice.randrange(1, 3))]
     ports = dice.random()
     if not deny and ports < 0.15:
@@ -152,6 +163,16 @@ def _rule(dice: random.Random, direction: str, *, deny: bool = False) -> Json:
     if not deny and dice.random() < 0.08:
         rule["authentication"] = {"mode": dice.choice(["disabled", "required", "test-always-fail"])}
     return rule
+
+
+def _names(dice: random.Random) -> Json:
+    """Names may be asked for, some or all of them."""
+    port = {"port": "53", "protocol": dice.choice(["UDP", "ANY"])}
+    item: Json = {"ports": [port]}
+    if dice.random() < 0.8:
+        item["rules"] = {"dns": dice.choice(DNS)}
+    kubedns = {"matchLabels": {f"k8s:{NAMESPACE}": "kube-system", "k8s-app": "kube-dns"}}
+    return {"toEndpoints": [kubedns], "toPorts": [item]}
 
 
 def _labels(dice: random.Random, *, subject: bool = False) -> Json:

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from harness.model.probe import HttpRequest, Probe, TlsRequest
+from harness.model.probe import DnsQuery, HttpRequest, Probe, TlsRequest
 from harness.model.topology import Topology
 
 Json = dict[str, Any]
@@ -105,6 +105,8 @@ def _cell(probe: Probe) -> Json:
         request = probe.request
         url = f"http://{str(probe.target).removesuffix('/TCP')}{request.path}"
         return found | {"http": {"url": url, "method": request.method, "headers": dict(request.headers)}}
+    if isinstance(probe.request, DnsQuery):
+        return found | {"dns": probe.request.name, "tcp": probe.request.tcp}
     found["to"] = str(probe.target)
     if isinstance(probe.request, TlsRequest):
         found["tls"] = {"sni": probe.request.sni} if probe.request.sni else True

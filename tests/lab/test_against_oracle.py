@@ -28,7 +28,16 @@ from harness.model.outcome import Observation
 from harness.model.personality import CALICO, CIDR_MODES, CILIUM, GENERIC, Personality, cilium_with
 from harness.model.policy import Policy
 from harness.model.prediction import Answer, possible
-from harness.model.probe import HttpRequest, Probe, Source, SourceKind, Target, TargetKind, TlsRequest
+from harness.model.probe import (
+    DnsQuery,
+    HttpRequest,
+    Probe,
+    Source,
+    SourceKind,
+    Target,
+    TargetKind,
+    TlsRequest,
+)
 from harness.model.rules import Action, Stage
 from harness.model.scenario import Scenario
 from harness.model.topology import METADATA_NAME, Family, Protocol, Topology
@@ -71,7 +80,7 @@ services:
   red/direct: {selector: {behind: svc}, type: Headless, ports: [80]}
   red/port: {selector: {behind: svc}, type: NodePort, ports: ["8001:80:30080"]}
 externals:
-  out: {address: [203.0.113.10, "2001:db8::10"], listen: [80, 443]}
+  out: {address: [203.0.113.10, "2001:db8::10"], names: [www.example.com, out.example.org], listen: [80, 443]}
 expect:
   - {from: red/one, to: "red/two:80", verdict: observe}
 """
@@ -216,6 +225,29 @@ def greetings(wanted: Scenario) -> list[Probe]:
     ]
 
 
+def lookups(wanted: Scenario) -> list[Probe]:
+    """Questions to the cluster's DNS, and connections to what it answers."""
+    sources = [
+        Source(SourceKind.POD, pod.id)
+        for pod in wanted.topology.pods.values()
+        if pod.namespace != "kube-system" and not pod.host_network
+    ]
+    names = ("www.example.com", "out.example.org")
+    asked = [
+        Probe(source, Target(TargetKind.DNS, "", 53, protocol), request=DnsQuery(name, tcp=tcp))
+        for source in sources
+        for name in names
+        for tcp, protocol in ((False, Protocol.UDP), (True, Protocol.TCP))
+    ]
+    dialled = [
+        Probe(source, Target(TargetKind.HOST, name, port, Protocol.TCP))
+        for source in sources
+        for name in names
+        for port in (80, 443)
+    ]
+    return asked + dialled
+
+
 class Lab:
     """One built world in which policies and labels change."""
 
@@ -223,7 +255,13 @@ class Lab:
         self.made = made
         self.personality = personality
         self.wanted = wanted
-        self.probes = [*all_probes(wanted), *echoes(wanted), *requests(wanted), *greetings(wanted)]
+        self.probes = [
+            *all_probes(wanted),
+            *echoes(wanted),
+            *requests(wanted),
+            *greetings(wanted),
+            *lookups(wanted),
+        ]
         self.certain = 0
 
     def manifests(self, seed: int) -> list[Json]:

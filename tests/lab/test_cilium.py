@@ -136,6 +136,49 @@ expect:
 """
 
 
+NAMES = """
+scenario: names
+namespaces: {shop: {}}
+pods:
+  shop/tutorial: {labels: {app: tutorial}, node: a}
+  shop/knows: {labels: {app: knows}, node: b}
+externals:
+  good: {address: 203.0.113.10, names: [good.example.com, a.b.example.com], listen: [443, 80]}
+  bad: {address: 198.51.100.1, names: [bad.example.org], listen: [443]}
+policies:
+  - apiVersion: cilium.io/v2
+    kind: CiliumNetworkPolicy
+    metadata: {name: dns, namespace: shop}
+    spec:
+      endpointSelector: {matchLabels: {app: tutorial}}
+      egress:
+        - toEndpoints: [{matchLabels: {io.kubernetes.pod.namespace: kube-system, k8s-app: kube-dns}}]
+          toPorts: [{ports: [{port: "53", protocol: UDP}], rules: {dns: [{matchPattern: "*.example.com"}]}}]
+  - apiVersion: cilium.io/v2
+    kind: CiliumNetworkPolicy
+    metadata: {name: fqdn, namespace: shop}
+    spec:
+      endpointSelector: {matchLabels: {app: knows}}
+      egress:
+        - toEndpoints: [{matchLabels: {io.kubernetes.pod.namespace: kube-system, k8s-app: kube-dns}}]
+          toPorts: [{ports: [{port: "53", protocol: ANY}], rules: {dns: [{matchPattern: "*"}]}}]
+        - toFQDNs: [{matchName: good.example.com}]
+          toPorts: [{ports: [{port: "443", protocol: TCP}], serverNames: [good.example.com]}]
+expect:
+  - {from: shop/tutorial, dns: good.example.com, verdict: allow}
+  - {from: shop/tutorial, dns: [a.b.example.com, bad.example.org], verdict: dns-refused}
+  - {from: shop/tutorial, dns: good.example.com, tcp: true, verdict: drop}
+  - {from: shop/tutorial, to: "external:good:443", verdict: drop}
+  - {from: shop/tutorial, to: "host:good.example.com:443", verdict: drop}
+  - {from: shop/knows, dns: good.example.com, tcp: true, verdict: allow}
+  - {from: shop/knows, to: "host:good.example.com:443", tls: {sni: good.example.com}, verdict: allow}
+  - {from: shop/knows, to: "host:good.example.com:443", tls: {sni: other.example.com}, verdict: tls-rejected}
+  - {from: shop/knows, to: "host:good.example.com:80", verdict: drop}
+  - {from: shop/knows, to: ["host:bad.example.org:443", "external:bad:443"], verdict: drop}
+"""
+"""Names that one pod is told concern rules of pods on the other node only."""
+
+
 def agreed(result: RunResult) -> None:
     """Every cell passed, and paper said the same."""
     found = cells(result)
@@ -148,7 +191,9 @@ def agreed(result: RunResult) -> None:
         assert cell.finding is None, cell.finding_text
 
 
-@pytest.mark.parametrize("text", [TUTORIAL, MIXED, CLOSED], ids=["tutorial", "mixed", "closed"])
+@pytest.mark.parametrize(
+    "text", [TUTORIAL, MIXED, CLOSED, NAMES], ids=["tutorial", "mixed", "closed", "names"]
+)
 def test_expected_predicted_and_observed_agree(text: str, tmp_path: Path) -> None:
     agreed(measure(scenario(text, tmp_path)))
 

@@ -33,6 +33,7 @@ from tests.lab.test_against_oracle import WORLD, all_probes, relabelled
 Json = dict[str, Any]
 
 _PEERS = {"ingress": "from", "egress": "to"}
+_PORT_NAMES = {"destinationNamedPort", "namedPort"}
 _OTHER = {"Accept": "Deny", "Allow": "Deny", "Deny": "Accept", "Pass": "Accept"}
 _ANYWHERE: list[Json] = [{"namespaces": {}}]
 
@@ -74,6 +75,10 @@ def carried_out(way: Way, found: Sequence[Json], subject: str, direction: Direct
         for name in ("ports", "protocols") if "this port" in way.text else (_PEERS[str(direction)],):
             wider.pop(name, None)
         if "action" in wider and "this peer" in way.text:
+            if peer.startswith("external:"):
+                # Names of ports go with pods only; another port of the rule is the one that matches.
+                for name in {"ports", "protocols"} & wider.keys():
+                    wider[name] = [port for port in wider[name] if not {*port} & _PORT_NAMES]
             networks = [{"networks": ["0.0.0.0/0", "::/0"]}] if direction is Direction.EGRESS else _ANYWHERE
             pods = (
                 "destinationNamedPort" in json.dumps(wider)

@@ -35,7 +35,16 @@ def test_every_kind_of_rule_of_ciliums_appears() -> None:
         *("fromEndpoints", "fromEntities", "fromCIDR", "fromCIDRSet", "fromNodes"),
         *("toEndpoints", "toEntities", "toCIDR", "toCIDRSet", "toNodes", "toServices"),
         *("cidrGroupRef", "cidrGroupSelector", "except", "k8sService", "k8sServiceSelector", "endPort"),
-        *("required", "disabled", "test-always-fail", "http", "serverNames", "reserved:host"),
+        *(
+            "required",
+            "disabled",
+            "test-always-fail",
+            "http",
+            "dns",
+            "toFQDNs",
+            "serverNames",
+            "reserved:host",
+        ),
         *("ANY", "TCP", "UDP", "web", "dns"),
         *(str(entity) for entity in Entity if entity is not Entity.KUBE_APISERVER),
     }

@@ -31,6 +31,8 @@ FEATURES = frozenset(
         "node-probes",
         "admin",
         "cilium-policies",
+        "fqdn",
+        "l7-dns",
         "l7-http",
     }
 )

@@ -50,14 +50,6 @@ def standing(
     if pod.host_network:
         return
     groups = [policy.parsed for policy in policies if isinstance(policy.parsed, CidrGroup)]
-    modes = {
-        rule.authentication
-        for policy in policies
-        if isinstance(policy.parsed, CiliumPolicy)
-        for spec in policy.parsed.specs
-        for rule in spec.rules(direction)
-        if rule.authentication
-    }
     selecting = [
         (policy, [spec for spec in policy.parsed.specs if _concerns(spec, direction, pod, topology)])
         for policy in policies
@@ -70,6 +62,13 @@ def standing(
         for rule in spec.rules(direction)
         if any(isinstance(item.application, DnsRules) for item in rule.ports)
     ]
+    modes = {
+        rule.authentication
+        for _, specs in selecting
+        for spec in specs
+        for rule in spec.rules(direction)
+        if rule.authentication
+    }
     for policy, specs in selecting:
         rules = [rule for spec in specs for rule in spec.rules(direction)]
         isolates = any(direction in spec.isolates for spec in specs)

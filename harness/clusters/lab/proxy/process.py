@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Sequence
 from functools import partial
@@ -105,6 +106,9 @@ class ProxyProcess:
             sets = self._sets[place]
             (sets.add if there else sets.remove)(name, elements)
         except (KeyError, OSError) as trouble:
+            if isinstance(trouble, OSError) and trouble.errno == errno.ENOENT:
+                # No rule on this node asks for these names, or no longer.
+                return
             # While tables change a set may be there no more, or not yet; `_swap` puts that right.
             if there and self._next is None:
                 self.trouble(f"an address that a pod was told could not be brought into force: {trouble}")
