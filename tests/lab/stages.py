@@ -47,8 +47,9 @@ def stage(
     *rules: Rule,
     default: Action = Action.DENY,
     ordered: bool = True,
+    strict: bool = False,
 ) -> Stage:
-    block = PolicyBlock(frozenset(subjects), rules, Origin("P n/p", "spec"))
+    block = PolicyBlock(frozenset(subjects), rules, Origin("P n/p", "spec"), strict=strict)
     return Stage(NETWORK_POLICY_TIER, direction, (block,), default, ordered)
 
 

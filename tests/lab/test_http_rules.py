@@ -118,6 +118,18 @@ def test_towards_the_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert [_passed(item) for item in seen] == [expected, False]
 
 
+@pytest.mark.parametrize("family", list(Family))
+@pytest.mark.parametrize("client", ["n/near", "n/far"])
+def test_towards_a_node(client: str, family: Family, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hostNetwork pod answers: on the client's own node and on the other one."""
+    text = WORLD.replace("  n/other:", "  n/host: {hostNetwork: true, listen: [80], node: a}\n  n/other:")
+    rule = allow(Match(nodes=frozenset({"a"}), ports=TCP80), application=PUBLIC)
+    probes = [request(client, "n/host", path, family=family) for path in ("/public/a", "/x")]
+    with world(scenario(text, tmp_path)) as built:
+        enforce(monkeypatch, built, stage(OUT, [client], rule, strict=True))
+        assert [_passed(item) for item in built.sweep(probes, 0.5)] == [True, False]
+
+
 def test_by_a_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def probe(source: str, path: str) -> Probe:
         target = Target(TargetKind.SERVICE, "n/web", 8080, Protocol.TCP)

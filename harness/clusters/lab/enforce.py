@@ -85,19 +85,20 @@ def compile_node(
         if maps[direction]:
             jumps = ", ".join(f'"{item}" : jump {chain}' for item, chain in maps[direction].items())
             forward.append(f"{name} vmap {{ {jumps} }}")
+    policed = _policed_to_node(writer, stages, interfaces)
     early = []
     if any(proxied.values()):
         addresses = {
             interface: [(family_of(address), address) for address in addressing.pod(pod)]
             for pod, interface in interfaces.items()
         }
-        early = steering.policy_chains(maps, addresses, proxied)
+        early = steering.policy_chains(maps, addresses, proxied, policed)
     script = [
         f"table inet {TABLE} {{",
         *writer.lines,
         *writer.chains,
         *early,
-        *_to_node(writer, always, stages, maps[Direction.EGRESS], interfaces),
+        *_to_node(always, policed, maps[Direction.EGRESS]),
         "chain forward {",
         "type filter hook forward priority filter; policy accept;",
         *forward,
@@ -118,15 +119,9 @@ def _proxied(stages: Sequence[Stage], direction: Direction, interfaces: Mapping[
     return {interface for pod, interface in interfaces.items() if pod in found}
 
 
-def _to_node(
-    writer: Writer,
-    always: Sequence[str],
-    stages: Sequence[Stage],
-    chains: Mapping[str, str],
-    interfaces: Mapping[str, str],
-) -> list[str]:
-    """The chain for what pods send to this node itself, where policies have a say about that."""
-    policed = {
+def _policed_to_node(writer: Writer, stages: Sequence[Stage], interfaces: Mapping[str, str]) -> set[str]:
+    """Interfaces of the pods whose policies have a say about what they send to this node itself."""
+    return {
         interfaces[pod]
         for stage in stages
         if stage.direction is Direction.EGRESS
@@ -135,6 +130,10 @@ def _to_node(
         for pod in block.subjects
         if pod in interfaces
     }
+
+
+def _to_node(always: Sequence[str], policed: set[str], chains: Mapping[str, str]) -> list[str]:
+    """The chain for what pods send to this node itself, where policies have a say about that."""
     if not policed:
         return []
     jumps = ", ".join(f'"{item}" : jump {chains[item]}' for item in sorted(policed))
@@ -144,6 +143,7 @@ def _to_node(
         head,
         *always,
         f"{steering.has(LOCAL_MARK)}accept",
+        f"{steering.has(DECIDED)}accept",
         f"iifname vmap {{ {jumps} }}",
         "}",
     ]

@@ -84,6 +84,8 @@ def ruleset() -> str:
     lines += ["}", "chain leave {", f"type route hook output priority {_EARLY + 1}; policy accept;"]
     for mark in CALLER_MARKS.values():
         lines += [f"{has(mark)}ct direction original ct mark set ct mark | {_CALL:#x}"]
+    # Of a connection to the node itself the server answers from here.
+    lines += [f"{_connection(_CALL)}ct direction reply {add(LOCAL_MARK)}"]
     lines += [f"{_connection(_ROUND)}meta l4proto {{ tcp, udp }} {add(LOCAL_MARK)}"]
     return "\n".join([*lines, "}", "}"]) + "\n"
 
@@ -100,6 +102,7 @@ def policy_chains(
     chains: Chains,
     addresses: Mapping[str, Sequence[tuple[Family, str]]],
     proxied: Mapping[Direction, set[str]],
+    policed: set[str],
 ) -> list[str]:
     """What the table of policies needs beside its own chains when some of their rules have applications.
 
@@ -107,6 +110,7 @@ def policy_chains(
         chains: Per direction the chain of each interface.
         addresses: Of the pod behind each interface.
         proxied: Per direction the interfaces whose chains have rules with applications.
+        policed: Interfaces of the pods whose policies also say what they may send to the node itself.
     """
     lines = ["chain decide {"]
     pairs = {
@@ -129,10 +133,9 @@ def policy_chains(
     lines += [_hand_over(Direction.INGRESS), add(DECIDED), "}"]
     lines += ["chain arrive {", f"type filter hook prerouting priority {_EARLY}; policy accept;"]
     lines += ["ct state established,related accept", "meta l4proto != { tcp, udp } accept"]
-    lines += ['iifname "lo" accept', "fib daddr type local accept"]
-    if proxied[Direction.EGRESS]:
-        names = ", ".join(f'"{item}"' for item in sorted(proxied[Direction.EGRESS]))
-        lines += [f"iifname {{ {names} }} goto decide"]
+    lines += ['iifname "lo" accept']
+    lines += _from(proxied[Direction.EGRESS] & policed)
+    lines += ["fib daddr type local accept", *_from(proxied[Direction.EGRESS] - policed)]
     for family in FAMILIES:
         own = [
             address
@@ -147,6 +150,11 @@ def policy_chains(
     lines += _by_address(chains[Direction.INGRESS], addresses)
     lines += [f"{has(REMEMBERED)}{remove(REMEMBERED)}ct mark set ct mark | {_ROUND:#x}", "}"]
     return lines
+
+
+def _from(interfaces: set[str]) -> list[str]:
+    names = ", ".join(f'"{item}"' for item in sorted(interfaces))
+    return [f"iifname {{ {names} }} goto decide"] if names else []
 
 
 def _hand_over(direction: Direction) -> str:
