@@ -94,9 +94,11 @@ policies:
   - apiVersion: cilium.io/v2
     kind: CiliumNetworkPolicy
     metadata: {name: empty, namespace: $ns}
-    spec: {endpointSelector: {matchLabels: {app: web}}, ingress: []}
+    spec:
+      endpointSelector: {matchLabels: {app: web}}
+      ingress: [{fromEndpoints: [{matchLabels: {app: cli}}], authentication: {mode: required}}]
 expect:
-  - {from: $ns/cli, to: "$ns/web:8080", verdict: allow}
+  - {from: $ns/cli, to: "$ns/web:8080", verdict: drop}
 """
 
 HTTP = """
@@ -143,7 +145,7 @@ def test_a_policy_that_cilium_refuses_is_an_error(
     assert ran.code == 6, str(ran)
     (cell,) = ran.cells.values()
     assert cell["verdict"] is None
-    assert "rule must have at least one of Ingress" in cell["reason"]
+    assert "mutual auth feature is disabled" in cell["reason"]
 
 
 def test_what_a_cluster_does_not_serve_is_skipped(

@@ -85,8 +85,8 @@ def _of_rule(rule: CiliumRule) -> Iterator[Diagnostic]:
     if rule.ports and any(isinstance(peer, ServicePeer) for peer in rule.peers or ()):
         yield _warning(
             "services-with-ports",
-            "toServices beside toPorts: releases before 1.20 refuse the policy or open the ports towards "
-            "everybody, as 1.20 does while there is no such service",
+            "toServices beside toPorts: while there is no such service, the ports are open to everybody; "
+            "older releases than 1.19 refuse the policy or open them always",
             rule.place,
             "select the pods behind the service with toEndpoints",
         )
