@@ -21,6 +21,7 @@ _OTHER_PODS = "the two policies select different pods, so their priorities do no
 _NOT_REACHED = "the rule is never reached, which is what the scenario shows"
 _FINAL = "the Admin tier denies it, whatever the NetworkPolicy opens: what the scenario shows"
 
+_OPEN_PORTS = "ports beside a service that does not exist are open to everybody, whatever its name is"
 _NO_SUCH = "there is no such thing in the world, which is what the scenario shows"
 _OPENS_NOTHING_MORE = "it does not isolate, so what it opens was open: what the scenario shows"
 _NOTHING_OPEN = "nothing is open that it could deny: what the scenario shows"
@@ -109,6 +110,10 @@ _CILIUM = {
     "cilium-label-prefixes": {
         "shop/container ingress[0].fromEndpoints[0]: another container:app": _NO_SUCH,
         "shop/container ingress[0]: authentication that always fails": _NO_SUCH,
+    },
+    "cilium-services-with-ports": {
+        "shop/misspelt egress[0]: any peer": _OPEN_PORTS,
+        "shop/misspelt egress[0].toServices[0]: another service": _OPEN_PORTS,
     },
     "cilium-to-services": {
         "shop/closed egress[0].toServices[0]: another service": _NO_SUCH,
