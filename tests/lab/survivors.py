@@ -119,6 +119,7 @@ _CILIUM = {
         "shop/closed egress[0].toServices[0]: another service": _NO_SUCH,
         "shop/closed egress[0]: authentication that always fails": _NO_SUCH,
     },
+    "cilium-to-services-by-label": {"shop/lost egress[0]: authentication that always fails": _NO_SUCH},
     "cilium-update": {"denied: shop/api enableDefaultDeny.ingress: false": _DENIES_LEFT},
     "cilium-with-networkpolicy": {"shop/from-mobile enableDefaultDeny.ingress: false": _STACKED},
 }

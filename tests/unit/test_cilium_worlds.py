@@ -112,6 +112,18 @@ def test_what_is_looked_into_needs_a_proxy() -> None:
         assert feature in found.needs
 
 
+def test_some_rules_need_settings_of_the_agents() -> None:
+    nodes = cnp("{endpointSelector: {}, ingress: [{fromNodes: [{}]}]}")
+    assert nodes.needs == ("node-selectors",)
+    for mode, needs in (
+        ("disabled", ()),
+        ("required", ("mutual-auth",)),
+        ("test-always-fail", ("mutual-auth",)),
+    ):
+        rule = f"{{fromEndpoints: [{{}}], authentication: {{mode: {mode}}}}}"
+        assert cnp(f"{{endpointSelector: {{}}, ingress: [{rule}]}}").needs == needs
+
+
 def test_parts_have_the_names_that_traces_use() -> None:
     found = cnp(
         """

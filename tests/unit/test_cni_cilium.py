@@ -8,6 +8,7 @@ import pytest
 
 from harness.clusters.kube.cni import LabelChange, PodPlace
 from harness.cni.cilium import answers
+from harness.cni.cilium.detect import switched_on
 
 PLACE = PodPlace("n1", ("10.244.0.9",))
 
@@ -75,3 +76,17 @@ def test_a_policy_that_the_api_server_took_and_cilium_did_not() -> None:
     assert answers.invalid({"status": {"conditions": [condition]}}) == condition["message"]
     assert answers.invalid({"status": {"conditions": [{**condition, "status": "True"}]}}) == ""
     assert answers.invalid({}) == ""
+
+
+@pytest.mark.parametrize(
+    ("data", "features"),
+    [
+        ({}, set()),
+        ({"enable-node-selector-labels": "false", "mesh-auth-enabled": "true"}, set()),
+        ({"mesh-auth-mutual-enabled": "true"}, set()),
+        ({"mesh-auth-enabled": "true", "mesh-auth-mutual-enabled": "true"}, {"mutual-auth"}),
+        ({"enable-node-selector-labels": "true"}, {"node-selectors"}),
+    ],
+)
+def test_what_a_stock_cilium_lacks_stands_in_its_settings(data: dict[str, str], features: set[str]) -> None:
+    assert switched_on(data) == features

@@ -34,6 +34,8 @@ FEATURES = frozenset(
         "fqdn",
         "l7-dns",
         "l7-http",
+        "mutual-auth",
+        "node-selectors",
     }
 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from harness.clusters.kube.api import Api
 from harness.cni.agents import AgentError, Agents, RefusedError, first_node
 from harness.cni.cilium.driver import SCRIPT, Cilium
@@ -13,13 +15,15 @@ def found(api: Api, namespace: str, version: str) -> Cilium:
     data = read(api, f"/api/v1/namespaces/{namespace}/configmaps/cilium-config").get("data") or {}
 
     def on(key: str, default: str) -> bool:
-        return str(data.get(key, default)).lower() == "true"
+        return _on(data, key, default)
 
     features = set(served(api, "cilium-policies"))
     if features and on("enable-l7-proxy", "true"):
         features |= {"l7-dns", "fqdn"}
         if _envoy(api, namespace, external=on("external-envoy-proxy", "false")):
             features.add("l7-http")
+    if features:
+        features |= switched_on(data)
     if at_least(version, 1, 20) and on("enable-k8s-cluster-network-policy", "false"):
         features |= served(api, "admin")
     agents = Agents(api, SCRIPT)
@@ -36,6 +40,21 @@ def found(api: Api, namespace: str, version: str) -> Cilium:
     # The chart says so; an agent that is told nothing keeps no records.
     hubble = on("enable-hubble", "false")
     return Cilium(api, version, frozenset(features), denies, not (audit or never), hubble=hubble)
+
+
+def switched_on(data: Mapping[str, object]) -> set[str]:
+    """Features of policies that a stock Cilium lacks, and that its ConfigMap alone switches on."""
+    found = set()
+    if _on(data, "enable-node-selector-labels", "false"):
+        found.add("node-selectors")
+    # Without SPIRE nothing proves an identity, and what must be authenticated is dropped.
+    if _on(data, "mesh-auth-enabled", "false") and _on(data, "mesh-auth-mutual-enabled", "false"):
+        found.add("mutual-auth")
+    return found
+
+
+def _on(data: Mapping[str, object], key: str, default: str) -> bool:
+    return str(data.get(key, default)).lower() == "true"
 
 
 def _envoy(api: Api, namespace: str, *, external: bool) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from harness.dialects.cilium.types import CiliumRule, CiliumSpec, FqdnPeer
+from harness.dialects.cilium.types import CiliumRule, CiliumSpec, FqdnPeer, NodePeer
 from harness.model.application import DnsRules
 from harness.model.rules import Direction
 
@@ -25,3 +25,7 @@ def _of_rule(rule: CiliumRule) -> Iterator[str]:
             yield "l7-dns" if isinstance(item.application, DnsRules) else "l7-http"
     if any(isinstance(peer, FqdnPeer) for peer in rule.peers or ()):
         yield "fqdn"
+    if any(isinstance(peer, NodePeer) for peer in rule.peers or ()):
+        yield "node-selectors"
+    if rule.authentication not in ("", "disabled"):
+        yield "mutual-auth"
