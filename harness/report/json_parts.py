@@ -256,6 +256,7 @@ def _policy_out(policy: Policy) -> Json:
         "namespace": policy.namespace,
         "name": policy.name,
         "place": place_out(policy.place),
+        "needs": list(policy.needs),
     }
 
 
@@ -269,6 +270,7 @@ def _policy_in(data: In) -> Policy:
         {},
         None,
         place_in(data["place"]),
+        tuple(data.get("needs", ())),
     )
 
 
