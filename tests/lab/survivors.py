@@ -27,6 +27,7 @@ _OPENS_NOTHING_MORE = "it does not isolate, so what it opens was open: what the 
 _NOTHING_OPEN = "nothing is open that it could deny: what the scenario shows"
 _DENIES_LEFT = "it opens everything but what it denies, so nothing is left that isolation closes"
 _NAMES_NO_POD = "a name opens no pod, whichever it is: what the scenario shows"
+_QUESTIONS = "pods ask nobody but the cluster's DNS, and what is no question gets through DNS rules nowhere"
 _NEVER_LEARNED = "without a rule of DNS no name is learned: what the scenario shows"
 
 _TIERS = {
@@ -71,10 +72,14 @@ _CILIUM = {
         "no-guests enableDefaultDeny.ingress: false": _STACKED,
     },
     "cilium-dns": {
+        "shop/dns-egress egress[0]: any peer": _QUESTIONS,
         "shop/dns-egress egress[0].toEndpoints[0]: no label k8s-app": _DNS_ONLY,
         "shop/dns-egress egress[0].toPorts[0]: no dns rules": "the rule lets every name be asked",
     },
-    "cilium-dns-names": {"shop/names egress[0].toEndpoints[0]: no label k8s-app": _DNS_ONLY},
+    "cilium-dns-names": {
+        "shop/names egress[0]: any peer": _QUESTIONS,
+        "shop/names egress[0].toEndpoints[0]: no label k8s-app": _DNS_ONLY,
+    },
     "cilium-empty-rule": {"shop/everyone enableDefaultDeny.ingress: false": _STACKED},
     "cilium-entity-no-pod": {
         "shop/operator egress[0]: authentication that always fails": "no probe goes to the API server",
@@ -82,8 +87,12 @@ _CILIUM = {
     "cilium-entity-nodes": {
         "shop/host ingress[0]: authentication that always fails": "a pod's own node gets in always",
     },
-    "cilium-fqdn": {"shop/payments-only egress[0].toEndpoints[0]: no label k8s-app": _DNS_ONLY},
+    "cilium-fqdn": {
+        "shop/payments-only egress[0]: any peer": _QUESTIONS,
+        "shop/payments-only egress[0].toEndpoints[0]: no label k8s-app": _DNS_ONLY,
+    },
     "cilium-fqdn-is-no-pod": {
+        "shop/by-name egress[0]: any peer": _QUESTIONS,
         "shop/by-name egress[0].toEndpoints[0]: no label k8s-app": _DNS_ONLY,
         "shop/by-name egress[1]: removed": _NAMES_NO_POD,
         "shop/by-name egress[1].toFQDNs[0]: another name": _NAMES_NO_POD,
@@ -91,6 +100,7 @@ _CILIUM = {
         "shop/by-name egress[1]: authentication that always fails": _NAMES_NO_POD,
     },
     "cilium-fqdn-needs-lookup": {
+        "nobody-asked: shop/with-dns-rule egress[0]: any peer": _QUESTIONS,
         "nobody-asked: shop/with-dns-rule egress[0].toEndpoints[0]: no label k8s-app": _DNS_ONLY,
         "nobody-asked: shop/without-dns-rule egress[0].toEndpoints[0]: no label k8s-app": _DNS_ONLY,
         "nobody-asked: shop/without-dns-rule egress[0]: any port": _DNS_ONLY,
