@@ -18,6 +18,8 @@ _NOISE = frozenset(
         "apiservices",
         # Cilium's operator collects those that nobody uses any more a quarter of an hour later.
         "ciliumidentities",
+        # Calico's lists of free addresses, in the order in which pods gave them back; users have handles.
+        "ipamblocks",
     }
 )
 """What every cluster changes all by itself."""
