@@ -306,9 +306,10 @@ class Lab:
         return wrong
 
     def _accepted_by_a_proxy(self, probe: Probe, observation: Observation) -> bool:
-        """A question over TCP that a DNS proxy took and could not pass on: an error, as docs/lab.md says."""
-        tcp = isinstance(probe.request, DnsQuery) and probe.request.tcp
-        return tcp and observation.outcome.kind is OutcomeKind.RESET and not observation.receipts
+        """What a proxy took and could not pass on, and which is no HTTP: an error, as docs/lab.md says."""
+        tcp = probe.target.protocol is Protocol.TCP or isinstance(probe.request, DnsQuery)
+        taken = observation.outcome.kind in (OutcomeKind.RESET, OutcomeKind.ERROR)
+        return tcp and taken and not observation.receipts
 
     def _differ(
         self, probe: Probe, observation: Observation, policies: Sequence[Policy], topology: Topology
@@ -316,7 +317,7 @@ class Lab:
         prediction = predict(topology, policies, probe, self.personality)
         found = judge(probe, observation)
         by_luck = "different answers" in prediction.reason
-        if by_luck and not observation.split:
+        if by_luck and not observation.split and found.verdict is not None:
             return "observe", f"paper: {prediction.reason}; packets: all answer {found.verdict}"
         if prediction.verdict is Answer.UNDEFINED:
             return None
