@@ -309,15 +309,20 @@ class Lab:
         """What a proxy took and could not pass on, and which is no HTTP: an error, as docs/lab.md says."""
         tcp = probe.target.protocol is Protocol.TCP or isinstance(probe.request, DnsQuery)
         taken = observation.outcome.kind in (OutcomeKind.RESET, OutcomeKind.ERROR)
-        return tcp and taken and not observation.receipts
+        return tcp and taken
 
     def _differ(
         self, probe: Probe, observation: Observation, policies: Sequence[Policy], topology: Topology
     ) -> tuple[str, str] | None:
         prediction = predict(topology, policies, probe, self.personality)
         found = judge(probe, observation)
+        proxied = any({"l7-http", "l7-dns"} & set(item.needs) for item in policies)
+        lost = found.verdict is None and proxied and self._accepted_by_a_proxy(probe, observation)
         by_luck = "different answers" in prediction.reason
-        if by_luck and not observation.split and found.verdict is not None:
+        if by_luck and not observation.split:
+            if lost:
+                # The backends that let it in have receipts; the cell is an error because of the others.
+                return None
             return "observe", f"paper: {prediction.reason}; packets: all answer {found.verdict}"
         if prediction.verdict is Answer.UNDEFINED:
             return None
@@ -325,11 +330,8 @@ class Lab:
         expected = possible(prediction.verdict, prediction.denial)[0]
         if found.verdict is expected and not observation.split:
             return None
-        if (
-            found.verdict is None
-            and expected is Verdict.DROP
-            and self._accepted_by_a_proxy(probe, observation)
-        ):
+        # Only a denial may end so: what paper allows must arrive.
+        if lost and expected is Verdict.DROP and not observation.receipts:
             return None
         rules = ", ".join(str(item) for item in prediction.deciding)
         return str(expected), (
