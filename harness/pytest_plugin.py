@@ -24,6 +24,7 @@ _SESSION: pytest.StashKey[Scenarios] = pytest.StashKey()
 _RESULT: pytest.StashKey[RunResult] = pytest.StashKey()
 _PROBLEM: pytest.StashKey[str] = pytest.StashKey()
 _TOLD: pytest.StashKey[bool] = pytest.StashKey()
+NOT_MEASURED = "not measured"
 _LOOKED_AT = 64
 """Files of a folder that are looked at before collection; the header says less when there are more."""
 
@@ -124,6 +125,14 @@ def pytest_runtest_makereport(
 
         complete(item, call, report)
     return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    """Trouble of a whole scenario is one error; its other cells are counted apart, and no less failed."""
+    if getattr(report, "netcheck", {}).get("echo"):
+        return NOT_MEASURED, "n", NOT_MEASURED.upper()
+    return None
 
 
 class _Reports:

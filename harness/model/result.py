@@ -225,3 +225,8 @@ class RunResult:
             if status is (Status.SKIPPED if result.skipped and not result.error else Status.ERROR):
                 total += len(result.unmeasured) or bool(result.error or result.skipped)
         return total
+
+    @property
+    def echoes(self) -> int:
+        """How many of the errors are cells that share the trouble of their whole scenario with its first."""
+        return sum(max(len(result.unmeasured) - 1, 0) for result in self.scenarios if result.error)

@@ -11,6 +11,9 @@ from harness.report.text import count
 IMPLIED_STEP: Final = "expect"
 """Name of the only step of a scenario without `steps:`; not worth a line."""
 
+NOT_MEASURED: Final = "not measured"
+"""Of cells that share the trouble of their whole scenario, where that counts as one error: in pytest."""
+
 ORDER: Final = (Status.FAILED, Status.ERROR, Status.XFAILED, Status.SKIPPED, Status.PASSED)
 """What is wrong first."""
 

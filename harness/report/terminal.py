@@ -23,7 +23,7 @@ from harness.report.failures import (
 from harness.report.failures import (
     headline as cell_headline,
 )
-from harness.report.summary import IMPLIED_STEP, words
+from harness.report.summary import IMPLIED_STEP, NOT_MEASURED, words
 from harness.report.text import EMPTY, Line, Span, count, duration, indent, line, pad, shorten, width
 
 _WORDS: Final = {
@@ -57,6 +57,7 @@ class Style:
         quiet: Only what is wrong, and the summary.
         names: Columns for scenario names, so that the lines of a run stand under each other.
         details: Say everything about each cell that is not as expected.
+        apart: Count cells that only share the trouble of their whole scenario apart from errors.
     """
 
     columns: int = 80
@@ -64,6 +65,7 @@ class Style:
     quiet: bool = False
     names: int = 0
     details: bool = True
+    apart: bool = False
 
 
 def names_width(scenarios: Sequence[Scenario]) -> int:
@@ -206,10 +208,13 @@ def render_summary(result: RunResult, style: Style, planned: int = 0) -> list[Li
     """
     recap = [] if style.quiet else _recap(result)
     parts: list[str | Span] = []
+    echoes = result.echoes if style.apart else 0
     for status in (Status.FAILED, Status.ERROR, Status.PASSED, Status.XFAILED, Status.SKIPPED):
-        number = result.count(status)
+        number = result.count(status) - (echoes if status is Status.ERROR else 0)
         if number:
             parts += [", " if parts else "", _number(number, status)]
+    if echoes:
+        parts += [", ", f"{echoes} {NOT_MEASURED}"]
     if not parts:
         parts.append("no cell was measured")
     parts.append(f" in {duration(result.seconds)}")

@@ -191,6 +191,14 @@ class CellItem(pytest.Item):
         """Where it stands, for pytest: lines count from 0 there."""
         return self.path, self.cell.place.line - 1, printable(self.full_id)
 
+    @property
+    def echo(self) -> bool:
+        """Whether it only shares the trouble of its whole scenario, which another cell has told."""
+        node = self.scenario_node
+        if node.cases and (self.case.result is not None or self.case.status is not Status.ERROR):
+            return False
+        return node.scenarios.first_in_trouble(node.nodeid, self.full_id) != self.full_id
+
     def told(self, error: BaseException) -> Shown | None:
         """What a report shows of an error of this item; None for one that is not netcheck's."""
         if not isinstance(error, (WrongVerdictError, NotMeasuredError)):

@@ -46,6 +46,7 @@ def complete(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.Test
         "line": str(place.line),
         "message": message,
         "shown": shown.out() if shown is not None else None,
+        "echo": report.failed and item.echo,
     }
     setattr(report, ATTRIBUTE, data)
 

@@ -62,6 +62,7 @@ class Scenarios:
         self._reading = FileByFile()
         self._files: dict[Path, tuple[Scenario, ...]] = {}
         self._told: dict[tuple[str, str, str], str] = {}
+        self._spokesmen: dict[str, str] = {}
 
     @property
     def measurement(self) -> Measurement:
@@ -150,6 +151,10 @@ class Scenarios:
         key = (item.scenario_node.nodeid, step, reason)
         first = self._told.setdefault(key, case.name)
         return "" if first == case.name else first
+
+    def first_in_trouble(self, scenario: str, cell: str) -> str:
+        """The cell that speaks for a scenario that could not be measured as a whole: the first that asks."""
+        return self._spokesmen.setdefault(scenario, cell)
 
     # -- the end ---------------------------------------------------------------------------------------
 

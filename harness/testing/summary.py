@@ -45,7 +45,7 @@ def _matrices(result: RunResult) -> Iterator[Line]:
 
 def _last(result: RunResult) -> list[Line]:
     # What is wrong stands in pytest's own short summary already.
-    return render_summary(result, Style(quiet=True))
+    return render_summary(result, Style(quiet=True, apart=True))
 
 
 def write_reports(scenarios: Scenarios, result: RunResult) -> str:

@@ -75,7 +75,7 @@ def test_other_ways_of_keeping_scenarios_together(folder: Path, dist: str) -> No
 
 def test_workers_do_not_share_a_cluster(folder: Path) -> None:
     text = run(folder, "-n2", "--dist=loadscope", "--netcheck-cluster=kubeconfig:nowhere", code=1)
-    assert "10 errors" in text
+    assert "2 errors, 8 not measured" in text
     assert "workers of pytest-xdist cannot share kubeconfig:nowhere: policies of one scenario" in text
 
 

@@ -47,19 +47,30 @@ def test_a_failure_reads_as_in_the_report_of_the_command_line(
     assert ours[first : first + len(told)] == told
 
 
-def test_trouble_of_a_scenario_is_told_once_and_counted_for_each_cell(
+def test_trouble_of_a_scenario_is_one_error_and_its_other_cells_are_not_measured(
     pytester: pytest.Pytester, project: Path, cluster: Cilium
 ) -> None:
     done = pytester.runpytest_inprocess("scenarios/gone.yaml")
-    done.assert_outcomes(errors=5)
+    done.assert_outcomes(errors=1)
+    assert done.ret == pytest.ExitCode.TESTS_FAILED
     assert cluster.built == ["gone"]
     text = done.stdout.str()
+    assert text.count("ERROR at setup of ") == 1
     assert text.count("  reason    the node went away; look for it\n") == 1
-    assert text.count("  reason    the same as of only::n/client->n/web:8080/TCP\n") == 4
+    done.stdout.re_match_lines(["1 error, 4 not measured in .*", "=+ 1 error, 4 not measured in .* =+"])
     done.stdout.fnmatch_lines(["*= netcheck =*", "ERROR gone *", "      the node went away; look for it"])
 
 
-def test_a_cluster_that_cannot_be_had_is_an_error_of_every_cell(
+def test_what_was_not_measured_is_run_again_with_what_failed(
+    pytester: pytest.Pytester, project: Path, cluster: Cilium
+) -> None:
+    pytester.runpytest_inprocess("scenarios/gone.yaml")
+    again = pytester.runpytest_inprocess("scenarios/gone.yaml", "--lf", "-v")
+    again.stdout.fnmatch_lines(["*collected 5 items", "*::only::n/client->n/web:8080/TCP ERROR *"])
+    assert again.stdout.str().count(" NOT MEASURED ") == 4
+
+
+def test_a_cluster_that_cannot_be_had_is_one_error_of_every_scenario(
     pytester: pytest.Pytester, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from harness.cli import clusters
@@ -70,7 +81,7 @@ def test_a_cluster_that_cannot_be_had_is_an_error_of_every_cell(
 
     monkeypatch.setattr(clusters, "open_cluster", refuse)
     done = pytester.runpytest_inprocess("scenarios/fine.yaml", "scenarios/shop.yaml", "--junitxml=p.xml")
-    done.assert_outcomes(errors=7)
+    done.assert_outcomes(errors=2)
     done.stdout.fnmatch_lines(
         [
             "netcheck: *, cluster lab (cannot be used)",
@@ -180,7 +191,7 @@ def test_a_fault_of_netcheck_itself_asks_to_be_reported(
 
     monkeypatch.setattr(cluster, "_on_open", broken)
     done = pytester.runpytest_inprocess("scenarios/fine.yaml")
-    done.assert_outcomes(errors=2)
+    done.assert_outcomes(errors=1)
     done.stdout.fnmatch_lines(
         ["*netcheck itself failed, sorry; this is a bug: ZeroDivisionError: one by nought*"]
     )
