@@ -30,12 +30,15 @@ def jobs_value(ctx: click.Context, param: click.Parameter, value: object) -> int
     """
     text = str(value)
     if text == "auto":
-        if not str(ctx.params.get("cluster", "lab")).startswith("lab"):
-            return CLUSTER_JOBS
-        return min(8, 3 * (os.cpu_count() or 1))
+        return auto_jobs(str(ctx.params.get("cluster", "lab")))
     if not (text.isascii() and text.isdecimal() and int(text) >= 1):
         raise click.BadParameter(f"{text!r} is no number from 1 upwards; write one, or auto", ctx, param)
     return int(text)
+
+
+def auto_jobs(cluster: str) -> int:
+    """What `auto` means on a cluster; see `jobs_value`."""
+    return min(8, 3 * (os.cpu_count() or 1)) if cluster.startswith("lab") else CLUSTER_JOBS
 
 
 def features_value(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
