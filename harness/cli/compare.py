@@ -57,6 +57,7 @@ def compare(
     measured, and something could not.
     """
     from harness.cli import reading
+    from harness.cli.clusters import parse_spec
     from harness.cli.measure import measure
     from harness.cli.select import select
     from harness.report.diff import Run
@@ -68,8 +69,12 @@ def compare(
         raise click.UsageError(_FEW, ctx)
     if len({place.cluster for place in places}) < len(places):
         raise CliError("a cluster is named twice", "its two runs would be the same")
+    kinds = any(is_kind(place.cluster) for place in places)
     for place in places:
-        place.check(ctx)
+        if kinds:
+            parse_spec(place.cluster)
+        else:
+            place.check(ctx)
     many = {place.cluster: options.jobs_value(ctx, _parameter(ctx), _jobs(jobs, place)) for place in places}
     reports = parse_reports(report)
     chosen = options.chosen_paths(ctx, paths)

@@ -102,6 +102,8 @@ def test_a_cluster_that_is_none_is_said_before_anything_is_measured(world: str) 
         (["--cluster=lab"], "name two clusters at least"),
         (["--cluster=lab", "--cluster=lab"], "a cluster is named twice"),
         (["--cluster=lab", "--cluster=lab?as=weave"], "unknown personality 'weave'"),
+        (["--cluster=lab", "--cluster=lab?as=cilium", "--cni=calico"], "--cni and its like are for kind"),
+        (["--cluster=kind", "--cluster=lab?as=weave", "--cni=calico"], "unknown personality 'weave'"),
         (["--cluster=lab", "--cluster=lab?as=cilium", "-j", "none"], "'none' is no number"),
         (["--cluster=lab", "--cluster=lab?as=cilium", "--report=html:x"], "unknown report format 'html'"),
     ],
