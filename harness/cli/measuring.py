@@ -119,7 +119,8 @@ def place_options(command: _Command) -> _Command:
         default=DEFAULT_CLUSTER,
         show_default=True,
         metavar="SPEC",
-        help="Where the packets flow: lab[?as=NAME], kind[:NAME], context:NAME or kubeconfig:PATH.",
+        help="Where the packets flow: lab[?as=NAME], kind[:NAME], context:NAME or kubeconfig:PATH. NAME is "
+        "generic, calico or cilium, with settings: cilium&cidr=nodes,pods&dns=nxdomain.",
     )(_place_but_cluster(with_place))  # type: ignore[return-value]
 
 

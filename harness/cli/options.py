@@ -109,13 +109,13 @@ def personality_option(command: _Command) -> _Command:
         metavar="NAME",
         allow_from_autoenv=False,
         callback=_personality_value,
-        help="Read what the specification leaves open as NAME does: generic, cilium (or "
-        "cilium&cidr=nodes,pods), calico.  [default: as the policies ask for]",
+        help="Read what the specification leaves open as NAME does: generic, cilium (or with settings: "
+        "cilium&cidr=nodes,pods&dns=nxdomain), calico.  [default: as the policies ask for]",
     )(command)
 
 
 def _personality_value(ctx: click.Context, param: click.Parameter, value: str | None) -> Personality | None:
-    from harness.cli.clusters import parse_personality
+    from harness.cli.personalities import parse_personality
 
     if value is None:
         return None

@@ -241,7 +241,7 @@ def _ask(
     if unread is not None:
         reason = f"only the cluster reads the rules of {unread}"
         origin = Origin(str(unread), "", unread.place)
-        return Ruling(Answer.UNDEFINED, reason, (origin,), denials=every_denial(connection.request))
+        return Ruling(Answer.UNDEFINED, reason, (origin,), denials=every_denial(connection))
     ruling = decide(policies, topology, direction, connection, muted)
     return ruling or Ruling(Answer.ALLOW, _no_policy(connection.subject(direction), direction))
 

@@ -22,15 +22,15 @@ from harness.dialects.standing import Muted, Standing, depends_on
 from harness.model.personality import GENERIC, Personality
 from harness.model.policy import Policy
 from harness.model.prediction import Answer, possible
-from harness.model.probe import DnsQuery, HttpRequest, Request, SourceKind, TlsRequest
+from harness.model.probe import DnsQuery, HttpRequest, SourceKind, TlsRequest
 from harness.model.rules import NETWORK_POLICY_TIER, OPEN_POINTS, Action, Direction, Origin, Tier
 from harness.model.topology import Topology
 from harness.model.verdict import Verdict
 
 _DENIALS: Mapping[type, Verdict] = MappingProxyType(
-    {HttpRequest: Verdict.DENY_HTTP, DnsQuery: Verdict.DNS_REFUSED, TlsRequest: Verdict.TLS_REJECTED}
+    {HttpRequest: Verdict.DENY_HTTP, TlsRequest: Verdict.TLS_REJECTED}
 )
-"""How a proxy denies a request."""
+"""How a proxy denies a request; how it denies a question is a setting."""
 
 Reached = tuple[Standing, int, bool | str]
 """A rule that may match: its policy, its number, and whether it does or on what that depends."""
@@ -81,7 +81,7 @@ def decide(
         host_policy = of_nodes(policies)
         if host_policy is not None:
             origin = Origin(str(host_policy), "", host_policy.place)
-            denials = every_denial(connection.request)
+            denials = every_denial(connection)
             return Ruling(Answer.UNDEFINED, depends_on("host-firewall"), (origin,), denials=denials)
     standing = stand(policies, topology, direction, subject)
     if muted:
@@ -157,18 +157,18 @@ class Ends:
     """Where a connection can end, with the rules that lead there.
 
     Attributes:
+        connection: What is asked.
         isolated: Policies that deny it because no rule of their tier matched.
         refused: Rules that allow the connection, but not its request.
-        request: What the connection carries.
         through: Whether it can come out behind the last tier.
         points: On what it depends where it ends; empty when it is certain.
         uncertain: Rules that depend on something.
     """
 
+    connection: Connection
     allowed: list[Reached] = field(default_factory=list)
     denied: list[Reached] = field(default_factory=list)
     refused: list[Reached] = field(default_factory=list)
-    request: Request | None = None
     isolated: list[Standing] = field(default_factory=list)
     through: bool = False
     points: list[str] = field(default_factory=list)
@@ -189,7 +189,7 @@ class Ends:
         if self.refused:
             certain = [item for item in self.refused if item[2] is True] or self.refused
             reason = f"no {direction} rule lets this request pass"
-            denial = _by_a_proxy(self.request)
+            denial = _by_a_proxy(self.connection)
             return Ruling(Answer.DENY, reason, _origins(certain), denial=denial)
         if self.allowed:
             certain = [item for item in self.allowed if item[2] is True] or self.allowed
@@ -200,7 +200,7 @@ class Ends:
     def _denials(self) -> tuple[Verdict, ...]:
         """How it is denied at those ends that deny it."""
         drop = possible(Answer.DENY, None) if self.denied or self.isolated else ()
-        refusal = possible(Answer.DENY, _by_a_proxy(self.request)) if self.refused else ()
+        refusal = possible(Answer.DENY, _by_a_proxy(self.connection)) if self.refused else ()
         return together(drop, refusal)
 
     def _denied(self, direction: Direction) -> Ruling:
@@ -222,7 +222,7 @@ def _origins(reached: Iterable[Reached]) -> tuple[Origin, ...]:
 
 def walk(standing: Sequence[Standing], connection: Connection) -> Ends:
     """Follow a connection through the tiers to all ends that it can have."""
-    ends = Ends(request=connection.request)
+    ends = Ends(connection)
     if standing[0].tier is standing[-1].tier:
         # They are sorted, so there is but this tier: the usual case.
         ends.through = tier(standing, connection, ends)
@@ -338,9 +338,9 @@ def opened(ruling: Ruling, point: str, other: Ruling | None = None) -> Ruling:
     return Ruling(Answer.UNDEFINED, depends_on(point), ruling.deciding, point, denials=denials)
 
 
-def every_denial(request: Request | None) -> tuple[Verdict, ...]:
+def every_denial(connection: Connection) -> tuple[Verdict, ...]:
     """All verdicts that come of rules of which nothing is known, but allow."""
-    return together(possible(Answer.DENY, None), possible(Answer.DENY, _by_a_proxy(request)))
+    return together(possible(Answer.DENY, None), possible(Answer.DENY, _by_a_proxy(connection)))
 
 
 def together(*verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
@@ -348,5 +348,7 @@ def together(*verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
     return tuple(dict.fromkeys(chain.from_iterable(verdicts)))
 
 
-def _by_a_proxy(request: Request | None) -> Verdict | None:
-    return _DENIALS.get(type(request))
+def _by_a_proxy(connection: Connection) -> Verdict | None:
+    if isinstance(connection.request, DnsQuery):
+        return connection.personality.denied_lookup
+    return _DENIALS.get(type(connection.request))

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from harness.cli.predict import agrees
+from harness.model.personality import Personality, cilium_with
 from harness.model.policy import Policy
 from harness.model.prediction import Answer, Predicted
 from harness.model.probe import (
@@ -173,11 +174,17 @@ FQDN = (
 
 
 def lookup(
-    policies: list[Policy], name: str, *, tcp: bool = False, search: bool = False, source: str = "shop/web"
+    policies: list[Policy],
+    name: str,
+    *,
+    tcp: bool = False,
+    search: bool = False,
+    source: str = "shop/web",
+    personality: Personality | None = None,
 ) -> str:
     target = Target(TargetKind.DNS, "", 53, Protocol.TCP if tcp else Protocol.UDP)
     asked = Probe(Source(SourceKind.POD, source), target, request=DnsQuery(name, tcp=tcp, search=search))
-    return predict(WORLD, policies, asked).word
+    return predict(WORLD, policies, asked, personality).word
 
 
 def test_names_that_no_rule_takes_are_refused() -> None:
@@ -189,6 +196,36 @@ def test_names_that_no_rule_takes_are_refused() -> None:
     assert lookup([cnp(DNS)], "in.example.com", tcp=True) == "deny"
     assert lookup([cnp(ANY)], "in.example.com", tcp=True) == "allow"
     assert lookup([cnp(DNS)], "in.example.com", source="shop/cli") == "allow"
+
+
+NXDOMAIN = cilium_with(denied_lookup=Verdict.DNS_NXDOMAIN)
+
+
+def test_names_can_be_denied_as_if_there_were_none() -> None:
+    def asked(name: str, *, tcp: bool = False, search: bool = False) -> str:
+        return lookup([cnp(ANY)], name, tcp=tcp, search=search, personality=NXDOMAIN)
+
+    assert asked("in.example.com") == "allow"
+    assert asked("example.com") == asked("example.com", tcp=True) == "dns-nxdomain"
+    assert asked("a.b.example.org", search=True) == "dns-nxdomain"
+    assert lookup([cnp(DNS)], "in.example.com", tcp=True, personality=NXDOMAIN) == "deny"
+    # Other requests are denied as ever.
+    found = predict(
+        WORLD, [cnp(HTTP)], replace(probe("shop/cli -> shop/web:80"), request=get("/x")), NXDOMAIN
+    )
+    assert found.word == "deny-http"
+
+
+@pytest.mark.parametrize(("reading", "denial"), [(None, "dns-refused"), (NXDOMAIN, "dns-nxdomain")])
+def test_the_trace_denies_names_in_the_same_words(reading: Personality | None, denial: str) -> None:
+    target = Target(TargetKind.DNS, "", 53, Protocol.UDP)
+    asked = Probe(Source(SourceKind.POD, "shop/web"), target, request=DnsQuery("example.com"))
+    found = predict(WORLD, [cnp(DNS)], asked, reading)
+    assert f": {denial}: " in found.trace[0]
+    # Who is told nothing of the setting may meet either answer; who is told, only one.
+    assert found.fits(Expected(denial))
+    assert found.fits(Expected.DNS_NXDOMAIN)
+    assert found.fits(Expected.DNS_REFUSED) is (reading is None)
 
 
 def test_a_search_list_is_a_row_of_questions() -> None:

@@ -10,6 +10,7 @@ from harness.clusters.lab.link import Processes
 from harness.clusters.lab.proxy_table import has_applications, make_table
 from harness.clusters.resolve import node_place
 from harness.engine.cluster import ClusterError
+from harness.model.personality import GENERIC, Personality
 from harness.model.rules import Stage
 from harness.model.topology import Topology
 
@@ -22,9 +23,10 @@ class Proxied:
             It stays then, because connections outlive rules.
     """
 
-    def __init__(self, processes: Processes) -> None:
+    def __init__(self, processes: Processes, personality: Personality = GENERIC) -> None:
         self.ruleset = ""
         self._processes = processes
+        self._personality = personality
         self._open: set[str] = set()
 
     def prepare(
@@ -48,7 +50,8 @@ class Proxied:
             self._processes.keeper.ask({"op": "build", "operations": operations})
             self._processes.proxy.ask({"op": "open", "places": places})
             self._open.update(places)
-        answer = self._processes.proxy.ask(make_table(stages, topology, addressing))
+        table = make_table(stages, topology, addressing, self._personality)
+        answer = self._processes.proxy.ask(table)
         learned: Mapping[str, Sequence[Sequence[str]]] = answer["learned"]
         return learned
 

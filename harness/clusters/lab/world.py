@@ -49,7 +49,7 @@ class LabWorld:
         self._compiled: dict[str, enforce.Compiled] = {}
         self._tables: dict[tuple[str, str], str] = {}
         self._authority = Authority()
-        self._proxied = Proxied(processes)
+        self._proxied = Proxied(processes, personality)
         self._sweeper = Sweeper(processes, nonce, self._authority)
         self._certified: set[str] | None = None
         self._changed = 0.0

@@ -97,7 +97,7 @@ class ProxyProcess:
         if self._next is None:
             return
         (self.table, message), self._next = self._next, None
-        self._reject = message.get("reject", "REFUSED")
+        self._reject = message["reject"]
         # What was learned since the master asked is not in the sets that it has made.
         self.learned.describe(message["pods"], [NameSet.from_wire(item) for item in message["sets"]])
 
