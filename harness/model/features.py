@@ -15,6 +15,7 @@ FEATURES: Mapping[str, str] = MappingProxyType(
         "external-names": "names of externals in the cluster's DNS",
         "fqdn": "rules by DNS name (toFQDNs)",
         "headless": "headless services",
+        "host-endpoints": "HostEndpoints of Calico's for the nodes of the cluster; never detected",
         "host-network": "pods in the network of their node",
         "icmp": "echo requests",
         "ipv6": "IPv6 between pods",
