@@ -32,7 +32,6 @@ _ORDER = (
     "show",
     "report",
     "diff",
-    "compare",
     "schema",
     "cluster",
     "image",

@@ -11,7 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import time
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +28,11 @@ _ROOT = Path(__file__).resolve().parents[3]
 
 
 class Line:
-    """One process, asked by JSON lines; one request at a time.
+    """One process, asked by JSON lines; one request at a time."""
 
-    Args:
-        sock: To the process.
-        name: What it is called in messages.
-        last_words: Says what the lab's processes complained about last; asked once this one is gone.
-    """
-
-    def __init__(self, sock: socket.socket, name: str, last_words: Callable[[], str]) -> None:
+    def __init__(self, sock: socket.socket, name: str) -> None:
         self._sock = sock
         self._name = name
-        self._last_words = last_words
         self._buffer = bytearray()
         sock.setblocking(True)
 
@@ -98,9 +91,7 @@ class Line:
         return self.receive()
 
     def _gone(self) -> ClusterError:
-        said = self._last_words()
-        ended = f"the lab's {self._name} process ended before its work was done"
-        return ClusterError(f"{ended}: {said}" if said else ended)
+        return ClusterError(f"the lab's {self._name} process ended before its work was done")
 
 
 def _failure(name: str, message: dict[str, Any]) -> ClusterError:
@@ -160,17 +151,17 @@ class Processes:
         )
         for item in theirs:
             item.close()
-        self._said = b""
-        self.keeper = Line(pairs[0][0], "keeper", self._last_words)
-        self.probers = tuple(Line(pair[0], "prober", self._last_words) for pair in pairs[1:-2])
-        self.proxy = Line(pairs[-2][0], "proxy", self._last_words)
-        self.listener = Line(pairs[-1][0], "listener", self._last_words)
+        self.keeper = Line(pairs[0][0], "keeper")
+        self.probers = tuple(Line(pair[0], "prober") for pair in pairs[1:-2])
+        self.proxy = Line(pairs[-2][0], "proxy")
+        self.listener = Line(pairs[-1][0], "listener")
         try:
             self.mode = str(self.keeper.receive()["mode"])
         except ClusterError as trouble:
+            said = self._last_words()
             self.close()
-            if not trouble.advice:
-                raise ClusterError(f"the lab did not start: {trouble}") from trouble
+            if said and not trouble.advice:
+                raise ClusterError(f"the lab did not start: {said}") from trouble
             raise
 
     @property
@@ -203,19 +194,18 @@ class Processes:
             self._process.stderr.close()
 
     def _last_words(self) -> str:
-        """The first complaint of any of the processes; what others say later follows from it.
-
-        A process has said all that it has to say by the time that its sockets close.
-        """
+        deadline = time.monotonic() + 2.0
         stream = self._process.stderr
         assert stream is not None
-        while not stream.closed and select.select([stream], [], [], 0)[0]:
-            data = os.read(stream.fileno(), 4096)
+        words = b""
+        while time.monotonic() < deadline:
+            readable, _, _ = select.select([stream], [], [], max(0.0, deadline - time.monotonic()))
+            data = os.read(stream.fileno(), 4096) if readable else b""
             if not data:
                 break
-            self._said += data
-        lines = self._said.decode("utf-8", "replace").splitlines()
-        return next((item for item in lines if item[:1].strip() and not item.startswith("Traceback")), "")
+            words += data
+        lines = words.decode("utf-8", "replace").strip().splitlines()
+        return lines[-1] if lines else ""
 
 
 def nft_program() -> str | None:

@@ -8,10 +8,8 @@ from typing import Any
 from harness.clusters.lab.addressing import FAMILIES, POD_RANGES, Addressing
 from harness.clusters.lab.clauses import name_set
 from harness.model.application import Application, DnsRules, HttpRule, HttpRules, ServerNames
-from harness.model.personality import GENERIC, Personality
 from harness.model.rules import Block, Direction, Match, Ports, Reach, Stage
 from harness.model.topology import Family, Topology
-from harness.model.verdict import Verdict
 
 _LAST_PORT = 65535
 
@@ -23,9 +21,7 @@ def has_applications(stages: Sequence[Stage]) -> bool:
     )
 
 
-def make_table(
-    stages: Sequence[Stage], topology: Topology, addressing: Addressing, personality: Personality = GENERIC
-) -> dict[str, Any]:
+def make_table(stages: Sequence[Stage], topology: Topology, addressing: Addressing) -> dict[str, Any]:
     """The `table` message (see probes/PROTOCOL.md)."""
     maker = _Maker(addressing)
     subjects: list[list[Any]] = []
@@ -44,7 +40,6 @@ def make_table(
         "subjects": subjects,
         "pods": pods,
         "sets": _name_sets(stages),
-        "reject": "NXDOMAIN" if personality.denied_lookup is Verdict.DNS_NXDOMAIN else "REFUSED",
     }
 
 
