@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.model.outcome import REFUSED, Observation, OutcomeKind
+from harness.model.outcome import CLOSED, REFUSED, Observation, OutcomeKind
 from harness.model.probe import DnsQuery, Probe, TlsRequest
 from harness.model.topology import Protocol
 from harness.model.verdict import Verdict
@@ -136,6 +136,10 @@ def _rejected(seen: Observation) -> Judgement:
         return Judgement(
             None, f"{seen.outcome}, yet the listener had seen the ClientHello ({seen.handshake})"
         )
+    if seen.outcome.kind is OutcomeKind.RESET and seen.outcome.detail.startswith(CLOSED):
+        # So ends what a proxy let pass and the other side's policy dropped: a refused name is reset.
+        reason = "neither reset nor alert: a proxy that cannot reach the server ends it so, too"
+        return Judgement(None, f"the connection was {seen.outcome.detail}, with {reason}")
     return _denied(seen, Verdict.TLS_REJECTED)
 
 

@@ -8,6 +8,9 @@ from enum import StrEnum
 REFUSED = "refused"
 """What `Observation.handshake` begins with where the destination itself ended the handshake."""
 
+CLOSED = "closed"
+"""What the detail of a reset begins with that was none: the connection just ended, without an answer."""
+
 
 class OutcomeKind(StrEnum):
     """What the prober saw (design section 2)."""

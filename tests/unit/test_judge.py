@@ -165,7 +165,13 @@ ROWS: list[tuple[Probe, Observation, Verdict | None, str]] = [
     (TCP, seen(K.TLS, "protocol-version", by="server", handshake="refused: no TLS"), REJECTED_TLS, ""),
     # It never saw the ClientHello, and is alive: something on the way has rejected it.
     (TLS, seen(K.RESET, by="rst", listening=True), REJECTED_TLS, ""),
-    (TLS, seen(K.RESET, "closed during the handshake", listening=True), REJECTED_TLS, ""),
+    (
+        TLS,
+        seen(K.RESET, "closed during the handshake", listening=True),
+        None,
+        "the connection was closed during the handshake, with neither reset nor alert: "
+        "a proxy that cannot reach the server ends it so, too",
+    ),
     (TLS, seen(K.TLS, "unrecognized-name", by="server", listening=True), REJECTED_TLS, ""),
     (TLS, seen(K.RESET, by="rst"), None, "reset by rst, and nothing proves that the destination listens"),
     (
