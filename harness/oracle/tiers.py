@@ -16,6 +16,7 @@ from itertools import groupby
 from types import MappingProxyType
 
 from harness.dialects.connection import Connection, End, Ruling
+from harness.dialects.lookups import questions
 from harness.dialects.paper import is_node
 from harness.dialects.registry import DIALECTS, of_nodes
 from harness.dialects.standing import Muted, Standing, depends_on
@@ -98,6 +99,7 @@ def rule(
         return None
     if connection.to_itself:
         return Ruling(Answer.ALLOW, "no policy can keep a pod from itself")
+    connection = as_learned(standing, topology, connection)
     found = _judge(standing, topology, direction, connection)
     doubts = [item.doubt for item in standing if item.doubt and personality.reads(item.doubt) is not True]
     if doubts and found.answer is not Answer.ALLOW:
@@ -106,6 +108,17 @@ def rule(
         if without is not found.answer or found.answer is Answer.UNDEFINED:
             return Ruling(Answer.UNDEFINED, depends_on(doubts[0]), found.deciding, doubts[0])
     return found
+
+
+def as_learned(standing: Sequence[Standing], topology: Topology, connection: Connection) -> Connection:
+    """The connection; no proxy has heard the name if a tier before that of DNS rules allows questions."""
+    before = [item for item in standing if item.tier.order < NETWORK_POLICY_TIER.order]
+    if connection.looked_up is None or not before:
+        return connection
+    for question in questions(connection, topology):
+        if walk(before, question).allowed:
+            return replace(connection, looked_up=None)
+    return connection
 
 
 def taken(standing: Sequence[Standing], personality: Personality) -> Sequence[Standing]:

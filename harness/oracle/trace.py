@@ -21,7 +21,7 @@ from harness.model.topology import Protocol, Topology
 from harness.model.trace import Behind, PolicyTrace, RuleTrace, SideTrace, TierTrace
 from harness.oracle.paths import Path, UndecidedError, legs
 from harness.oracle.predict import side
-from harness.oracle.tiers import Ends, stand, taken, tier
+from harness.oracle.tiers import Ends, as_learned, stand, taken, tier
 
 
 def trace(
@@ -64,6 +64,7 @@ def _side(
     ruling = side(path, policies, topology, direction)
     subject, peer = connection.subject(direction), connection.peer(direction)
     standing = taken(stand(policies, topology, direction, subject), connection.personality)
+    connection = as_learned(standing, topology, connection)
     port = f"{connection.port}/{connection.protocol}" if connection.port else str(connection.protocol)
     asked = {item.origin for item in standing}
     others = tuple(Origin(str(item), "", item.place) for item in policies)

@@ -29,7 +29,7 @@ from harness.oracle.predict import predict
 from harness.oracle.resolve import resolve
 from harness.oracle.trace import trace
 from tests.unit.cilium_worlds import cnp, shop
-from tests.unit.kubernetes_worlds import HERE, policy, probe
+from tests.unit.kubernetes_worlds import HERE, policy, probe, read
 from tests.unit.worlds import scenario, step
 
 WORLD = shop()
@@ -229,6 +229,37 @@ egress:
   - toFQDNs: [{matchName: in.example.com}]
 """
     assert host("in.example.com", 443, [cnp(plain)]) == "undefined"
+
+
+@pytest.mark.parametrize(
+    ("action", "name", "answer"),
+    [
+        ("Accept", "in.example.com", "undefined"),  # it may know the address from another lookup
+        ("Accept", "out.example.com", "deny"),  # no rule is about this one
+        ("Pass", "in.example.com", "allow"),
+        ("Deny", "in.example.com", "deny"),
+    ],
+)
+def test_what_an_admin_policy_allows_no_proxy_sees(action: str, name: str, answer: str) -> None:
+    text = f"""
+apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: {{name: first}}
+spec:
+  tier: Admin
+  priority: 1
+  subject: {{namespaces: {{}}}}
+  egress:
+    - action: {action}
+      to: [{{namespaces: {{}}}}]
+      protocols: [{{udp: {{destinationPort: {{number: 53}}}}}}]
+"""
+    (first,), _ = read(text)
+    assert first is not None
+    assert host(name, 443, [cnp(FQDN), first]) == answer
+    asked = Probe(Source(SourceKind.POD, "shop/web"), Target(TargetKind.HOST, name, 443, Protocol.TCP))
+    told = [str(side.answer) for side in trace(WORLD, [cnp(FQDN), first], asked)]
+    assert min(told, key=["deny", "undefined", "allow"].index) == answer
 
 
 SNI = """

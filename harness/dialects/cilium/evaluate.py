@@ -22,11 +22,11 @@ from harness.dialects.cilium.types import (
     PortRule,
     ServicePeer,
 )
-from harness.dialects.connection import Connection, End
+from harness.dialects.connection import Connection
+from harness.dialects.lookups import questions
 from harness.dialects.paper import port_text
 from harness.dialects.standing import Match, Standing, depends_on
 from harness.model.application import DnsRules
-from harness.model.builtin import DNS_POD
 from harness.model.policy import Policy
 from harness.model.probe import DnsQuery, SourceKind
 from harness.model.rules import NETWORK_POLICY_TIER, Action, Direction, Origin
@@ -228,30 +228,17 @@ class _Standing(Standing):
 
     def _learned(self, connection: Connection) -> str | None:
         """The name that the subject has just looked up, if a DNS proxy saw the answer."""
-        name = connection.looked_up
-        service = self.topology.services.get(DNS_POD)
-        if name is None or service is None or not self._lookups or self.direction is Direction.INGRESS:
+        if not self._lookups or self.direction is Direction.INGRESS:
             return None
-        for port in service.ports:
-            if port.protocol is not Protocol.UDP:
-                continue
-            for pod, number in self.topology.backends(service, port):
-                end = End(SourceKind.POD, pod.id, node=pod.node)
-                question = replace(
-                    connection,
-                    destination=end,
-                    protocol=Protocol.UDP,
-                    port=number,
-                    request=DnsQuery(name),
-                    authority=None,
-                    looked_up=None,
-                )
-                if not any(
-                    self.matches(rule, question) is True and self.passes(rule, question) is True
-                    for rule in self._lookups
-                ):
-                    return None
-        return name
+        asked = list(questions(connection, self.topology))
+        seen = all(
+            any(
+                self.matches(rule, question) is True and self.passes(rule, question) is True
+                for rule in self._lookups
+            )
+            for question in asked
+        )
+        return connection.looked_up if asked and seen else None
 
     def _any_peer(self, rule: CiliumRule, connection: Connection) -> Match:
         if rule.peers is None:
