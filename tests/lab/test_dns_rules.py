@@ -213,3 +213,20 @@ def test_an_address_is_in_force_before_the_answer(tmp_path: Path, monkeypatch: p
             assert dns.parse(_exchange(way, dns.query(turn, name, 1))).addresses == ("203.0.113.7",)
             with way.dial("n/b", "203.0.113.7", patience=0.5) as sock:
                 assert sock.getpeername()[1] == 80
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_what_another_rule_allows_anyway_is_still_learned(
+    first: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in Cilium, where the proxy stays in the way and lets every name pass."""
+    free = allow(Match(ports=(UDP53,)))
+    asking = resolver("good.example.com")
+    rules = [free, asking] if first else [asking, free]
+    with world(scenario(WORLD, tmp_path)) as built:
+        enforce(monkeypatch, built, out("n/a", *rules, told("good.example.com", "bad.example.com")))
+        assert verdicts(built, connect("n/a", "good"), connect("n/a", "bad")) == [DROP, DROP]
+        asked = [question("n/a", "good.example.com"), question("n/a", "bad.example.com")]
+        over_tcp = [question("n/a", name, tcp=True) for name in ("good.example.com", "bad.example.com")]
+        assert verdicts(built, *asked, *over_tcp) == [ALLOW, ALLOW, ALLOW, REFUSED]
+        assert verdicts(built, connect("n/a", "good"), connect("n/a", "bad")) == [ALLOW, ALLOW]

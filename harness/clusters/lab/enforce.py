@@ -7,7 +7,8 @@ default of the last stage. Established connections pass first (semantics.md 4 no
 unless the personality judges each packet; then only answers do.
 
 A rule with an application marks the packet and lets the reading go on; a packet that is left with the mark
-goes to the proxy (`steering`).
+goes to the proxy (`steering`). A rule without one takes the mark away, except from questions under DNS rules:
+the proxy lets them all pass then, and still learns from the answers.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from harness.clusters.lab import steering
 from harness.clusters.lab.addressing import FAMILIES, POD_RANGES, Addressing, family_of
 from harness.clusters.lab.clauses import ICMP, IP, Writer, peers, port_clauses
 from harness.clusters.lab.services import NODEPORT_MARK
-from harness.clusters.lab.steering import DECIDED, LOCAL_MARK, REMEMBERED
-from harness.model.application import Authentication
+from harness.clusters.lab.steering import ASKED, DECIDED, LOCAL_MARK, REMEMBERED
+from harness.model.application import Authentication, DnsRules
 from harness.model.personality import GENERIC, Personality
 from harness.model.rules import Action, Direction, Rule, Stage
 from harness.model.topology import Family
@@ -266,18 +267,28 @@ def _rules(
         Action.LOG: "continue",
         Action.REDIRECT: "continue",
     }
-    authenticated = remembering = False
+    asking = [rule for rule in rules if isinstance(rule.application, DnsRules)]
+    allowing = remembering = False
     for rule in rules:
-        if rule.action is Action.ALLOW and not authenticated:
-            authenticated = True
+        if rule.action is Action.ALLOW and not allowing:
+            allowing = True
             for other in rules:
                 if other.action is Action.ALLOW:
                     lines += _authentication(writer, other, direction, members)
+            for other in asking:
+                remembering = True
+                lines += _rule(
+                    writer, other, direction, members, "", steering.add(REMEMBERED | ASKED).rstrip()
+                )
+        if isinstance(rule.application, DnsRules):
+            continue
         guard, verdict = "", verdicts[rule.action]
         if rule.action is Action.ALLOW and rule.application is not None:
             remembering = True
             verdict = steering.add(REMEMBERED).rstrip()
         elif remembering and rule.action is Action.ALLOW:
+            if asking:
+                lines += _rule(writer, rule, direction, members, steering.has(ASKED), verdict)
             verdict = steering.remove(REMEMBERED) + verdict
         elif remembering and rule.action in (Action.DENY, Action.PASS):
             guard = steering.lacks(REMEMBERED)

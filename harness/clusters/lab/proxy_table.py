@@ -8,7 +8,7 @@ from typing import Any
 from harness.clusters.lab.addressing import FAMILIES, POD_RANGES, Addressing
 from harness.clusters.lab.clauses import name_set
 from harness.model.application import Application, DnsRules, HttpRule, HttpRules, ServerNames
-from harness.model.rules import Block, Direction, Match, Ports, Reach, Stage
+from harness.model.rules import Action, Block, Direction, Match, Ports, Reach, Stage
 from harness.model.topology import Family, Topology
 
 _LAST_PORT = 65535
@@ -65,7 +65,7 @@ class _Maker:
     def __init__(self, addressing: Addressing) -> None:
         self.entries: list[dict[str, Any]] = []
         self._addressing = addressing
-        self._numbers: dict[tuple[int, Application], int] = {}
+        self._numbers: dict[tuple[int, Application | None], int] = {}
         self._nodes = [
             f"{address}/{128 if ':' in address else 32}"
             for node in addressing.nodes
@@ -73,25 +73,31 @@ class _Maker:
         ]
 
     def stage(self, stage: Stage, pod: str) -> list[int]:
-        """Numbers of the entries of one stage that are about a pod."""
-        return [
-            self._number(match, rule.application)
+        """Numbers of the entries of one stage that are about a pod; what frees matters to questions only."""
+        rules = [
+            rule
             for block in stage.blocks
             if pod in block.subjects
             for rule in block.rules
-            if rule.application is not None
+            if rule.action is Action.ALLOW
+        ]
+        asking = any(isinstance(rule.application, DnsRules) for rule in rules)
+        return [
+            self._number(match, rule.application)
+            for rule in rules
+            if asking or rule.application is not None
             for match in rule.matches
             if match.subjects is None or pod in match.subjects
         ]
 
-    def _number(self, match: Match, application: Application) -> int:
+    def _number(self, match: Match, application: Application | None) -> int:
         key = id(match), application
         if key not in self._numbers:
             self._numbers[key] = len(self.entries)
             self.entries.append(self._entry(match, application))
         return self._numbers[key]
 
-    def _entry(self, match: Match, application: Application) -> dict[str, Any]:
+    def _entry(self, match: Match, application: Application | None) -> dict[str, Any]:
         entry: dict[str, Any] = {"application": _application(application)}
         if match.pods is not None or match.nodes is not None:
             places = [self._addressing.pod(pod) for pod in sorted(match.pods or ())]
@@ -125,8 +131,10 @@ def _port(ports: Ports) -> list[Any]:
     return [ports.protocol.value.lower(), ports.first, ports.first if ports.last is None else ports.last]
 
 
-def _application(application: Application) -> list[Any]:
+def _application(application: Application | None) -> list[Any]:
     match application:
+        case None:
+            return ["free", []]
         case HttpRules(rules):
             return ["http", [_http(rule) for rule in rules]]
         case DnsRules(names):

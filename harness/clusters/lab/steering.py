@@ -30,6 +30,8 @@ LOCAL_TABLE = 100
 
 REMEMBERED = 0x20000
 """Packets that a rule with an application matched, until their direction is decided."""
+ASKED = 0x200000
+"""Remembered packets that carry questions under DNS rules: they go to the proxy whatever else allows them."""
 DECIDED = 0x40000
 """Packets whose policies were read before routing."""
 CALLER_MARKS = {Direction.EGRESS: 0x80000, Direction.INGRESS: 0x100000}

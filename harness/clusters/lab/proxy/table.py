@@ -18,11 +18,19 @@ Learned = Callable[[str, str, Sequence[NamePattern]], bool]
 
 @dataclass(frozen=True, slots=True)
 class Demands:
-    """What all rules about one connection say together; None = they say nothing of that kind."""
+    """What all rules about one connection say together; None = they say nothing of that kind.
+
+    Attributes:
+        free: A rule demands nothing. nft hands over only questions all the same, for what can be learned.
+    """
 
     http: tuple[CompiledRule, ...] | None = None
     dns: tuple[NamePattern, ...] | None = None
     server_names: tuple[NamePattern, ...] | None = None
+    free: bool = False
+
+
+_EVERY_NAME = (parse_pattern("*"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +125,8 @@ def _demands(application: Sequence[Any]) -> Demands:
             return Demands(dns=_patterns(content))
         case "server-names":
             return Demands(server_names=_patterns(content))
+        case "free":
+            return Demands(free=True)
     raise ValueError(f"unknown application {kind!r}")
 
 
@@ -153,11 +163,13 @@ class Table:
     ) -> Demands | None:
         """The union of the demands of all entries of the first stage that has some; None = there are none."""
         for stage in self.subjects.get((direction, subject), ()):
-            found = [item.demands for item in stage if item.concerns(subject, peer, protocol, port, learned)]
+            about = [item.demands for item in stage if item.concerns(subject, peer, protocol, port, learned)]
+            found = [item for item in about if not item.free]
             if found:
+                dns = _union([item.dns for item in found])
                 return Demands(
                     _union([item.http for item in found]),
-                    _union([item.dns for item in found]),
+                    _EVERY_NAME if dns is not None and len(found) < len(about) else dns,
                     _union([item.server_names for item in found]),
                 )
         return None
