@@ -167,8 +167,8 @@ def _survivor(scenario: Scenario, mutant: Mutant) -> Noticed:
 
 def _witness(step: Step, broken: Step, world: Topology, personality: Personality) -> Probe | None:
     for probe in probes(world):
-        before = predict(world, step.policies, probe, personality).word
-        after = predict(world, broken.policies, probe, personality).word
-        if before != after and Answer.UNDEFINED not in (before, after):
+        before = predict(world, step.policies, probe, personality).possible
+        after = predict(world, broken.policies, probe, personality).possible
+        if before and after and not {*before} & {*after}:
             return probe
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from harness.cli import cluster as _cluster
+from harness.cli import compare as _compare
 from harness.cli import coverage as _coverage
 from harness.cli import diff as _diff
 from harness.cli import explain as _explain
@@ -24,6 +25,7 @@ __all__ = ["cli", "main"]
 
 _ = (
     _cluster,
+    _compare,
     _coverage,
     _diff,
     _explain,

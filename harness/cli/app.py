@@ -32,6 +32,7 @@ _ORDER = (
     "show",
     "report",
     "diff",
+    "compare",
     "schema",
     "cluster",
     "image",

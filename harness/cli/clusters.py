@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from harness.cli.exits import CliError
 from harness.cli.kinds import Request, is_kind, kind_name, open_kind
 from harness.cli.outside import Wish, outside_of
+from harness.cli.personalities import parse_personality
 from harness.cli.signals import stop_on_signal
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _LOOK = 0.1
 """Seconds between two looks whether the user still waits."""
 
 _HAS = (
-    "this version has `lab`, `lab?as=generic`, `lab?as=cilium`, `lab?as=cilium&cidr=nodes,pods`, "
+    "this version has `lab`, `lab?as=generic`, `lab?as=cilium` (with `&cidr=nodes,pods`, `&dns=nxdomain`), "
     "`lab?as=calico`, `kind`, `kind:NAME`, `context:NAME` and `kubeconfig:PATH`"
 )
 
@@ -59,42 +60,6 @@ def parse_spec(spec: str) -> LabSpec | None:
     if name != "lab":
         raise CliError(f"unknown cluster {spec!r}", _HAS)
     return LabSpec(parse_personality(query, f"cluster {spec!r}", _HAS) if question else None)
-
-
-def parse_personality(query: str, where: str, advice: str) -> Personality:
-    """What stands behind `lab?`: `as=NAME`, and for Cilium `&cidr=nodes,pods`.
-
-    Args:
-        query: The text.
-        where: What a complaint begins with.
-        advice: What it ends with.
-
-    Raises:
-        CliError: It cannot be understood.
-    """
-    from harness.model.personality import CALICO, CIDR_MODES, CILIUM, GENERIC, cilium_with
-
-    settings: dict[str, str] = {}
-    for part in query.split("&"):
-        key, _, value = part.partition("=")
-        if key not in ("as", "cidr"):
-            raise CliError(f"{where}: the lab has no setting {key!r}", advice)
-        if key in settings:
-            raise CliError(f"{where}: `{key}` stands there twice", advice)
-        settings[key] = value
-    personalities = {item.name: item for item in (GENERIC, CILIUM, CALICO)}
-    name = settings.get("as", GENERIC.name)
-    if name not in personalities:
-        raise CliError(f"{where}: unknown personality {name!r}", advice)
-    if "cidr" not in settings:
-        return personalities[name]
-    modes = settings["cidr"].split(",")
-    if name != CILIUM.name:
-        raise CliError(f"{where}: `cidr` is a setting of Cilium's", "write `as=cilium&cidr=nodes,pods`")
-    wrong = next((item for item in modes if item not in CIDR_MODES), None)
-    if wrong is not None:
-        raise CliError(f"{where}: `cidr` takes nodes and pods, not {wrong!r}", advice)
-    return cilium_with(modes)
 
 
 class Opening:

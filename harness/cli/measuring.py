@@ -112,17 +112,51 @@ def place_options(command: _Command) -> _Command:
 
     @functools.wraps(command)
     def with_place(*args: Any, **values: Any) -> Any:
-        place = Place(
-            cluster=values.pop("cluster"),
-            namespace_prefix=values.pop("namespace_prefix"),
-            assume=values.pop("assume"),
-            request=values.pop("request"),
-            wish=Wish(values.pop("adopt"), values.pop("external")),
-            pods=values.pop("pods"),
-        )
-        return command(*args, place=place, **values)
+        return command(*args, place=_place(values, values.pop("cluster")), **values)
 
-    collected = pod_options(with_place)
+    return click.option(
+        "--cluster",
+        default=DEFAULT_CLUSTER,
+        show_default=True,
+        metavar="SPEC",
+        help="Where the packets flow: lab[?as=NAME], kind[:NAME], context:NAME or kubeconfig:PATH. NAME is "
+        "generic, calico or cilium, with settings: cilium&cidr=nodes,pods&dns=nxdomain.",
+    )(_place_but_cluster(with_place))  # type: ignore[return-value]
+
+
+def places_options(command: _Command) -> _Command:
+    """The options of several `Place`s, alike but for their clusters; handed to the command as `places`."""
+
+    @functools.wraps(command)
+    def with_places(*args: Any, **values: Any) -> Any:
+        place = _place(values, DEFAULT_CLUSTER)
+        clusters: tuple[str, ...] = values.pop("cluster")
+        return command(*args, places=tuple(replace(place, cluster=item) for item in clusters), **values)
+
+    return click.option(
+        "--cluster",
+        multiple=True,
+        allow_from_autoenv=False,
+        metavar="SPEC",
+        help="Where the packets flow: lab[?as=NAME], kind[:NAME], context:NAME or kubeconfig:PATH. At least "
+        "two times.",
+    )(_place_but_cluster(with_places))  # type: ignore[return-value]
+
+
+def _place(values: dict[str, Any], cluster: str) -> Place:
+    """Take from the options those that say where."""
+    return Place(
+        cluster=cluster,
+        namespace_prefix=values.pop("namespace_prefix"),
+        assume=values.pop("assume"),
+        request=values.pop("request"),
+        wish=Wish(values.pop("adopt"), values.pop("external")),
+        pods=values.pop("pods"),
+    )
+
+
+def _place_but_cluster(command: Callable[..., Any]) -> Callable[..., Any]:
+    collected = pod_options(command)
     collected = click.option(
         "--assume",
         multiple=True,
@@ -132,14 +166,7 @@ def place_options(command: _Command) -> _Command:
     )(collected)
     collected = outside_options(collected)
     collected = kind_options(hidden=True)(collected)
-    collected = namespace_prefix_option(collected)
-    return click.option(
-        "--cluster",
-        default=DEFAULT_CLUSTER,
-        show_default=True,
-        metavar="SPEC",
-        help="Where the packets flow: lab[?as=NAME], kind[:NAME], context:NAME or kubeconfig:PATH.",
-    )(collected)  # type: ignore[return-value]
+    return namespace_prefix_option(collected)
 
 
 def jobs_option(command: _Command) -> _Command:

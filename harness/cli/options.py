@@ -30,12 +30,15 @@ def jobs_value(ctx: click.Context, param: click.Parameter, value: object) -> int
     """
     text = str(value)
     if text == "auto":
-        if not str(ctx.params.get("cluster", "lab")).startswith("lab"):
-            return CLUSTER_JOBS
-        return min(8, 3 * (os.cpu_count() or 1))
+        return auto_jobs(str(ctx.params.get("cluster", "lab")))
     if not (text.isascii() and text.isdecimal() and int(text) >= 1):
         raise click.BadParameter(f"{text!r} is no number from 1 upwards; write one, or auto", ctx, param)
     return int(text)
+
+
+def auto_jobs(cluster: str) -> int:
+    """What `auto` means on a cluster; see `jobs_value`."""
+    return min(8, 3 * (os.cpu_count() or 1)) if cluster.startswith("lab") else CLUSTER_JOBS
 
 
 def features_value(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -106,13 +109,13 @@ def personality_option(command: _Command) -> _Command:
         metavar="NAME",
         allow_from_autoenv=False,
         callback=_personality_value,
-        help="Read what the specification leaves open as NAME does: generic, cilium (or "
-        "cilium&cidr=nodes,pods), calico.  [default: as the policies ask for]",
+        help="Read what the specification leaves open as NAME does: generic, cilium (or with settings: "
+        "cilium&cidr=nodes,pods&dns=nxdomain), calico.  [default: as the policies ask for]",
     )(command)
 
 
 def _personality_value(ctx: click.Context, param: click.Parameter, value: str | None) -> Personality | None:
-    from harness.cli.clusters import parse_personality
+    from harness.cli.personalities import parse_personality
 
     if value is None:
         return None

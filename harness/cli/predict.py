@@ -136,18 +136,17 @@ class _Matrix:
 
     @staticmethod
     def _differs(prediction: Prediction, expected: str) -> bool:
-        return not agrees(prediction.word, expected)
+        return not agrees(prediction, expected)
 
 
-def agrees(predicted: str, expected: str) -> bool:
+def agrees(prediction: Prediction, expected: str) -> bool:
     """Whether an expectation fits a prediction; what paper leaves open or nobody expects always fits."""
-    if predicted == "undefined" or expected in ("", "observe", "oracle"):
+    from harness.model.prediction import Answer
+    from harness.model.verdict import Expected
+
+    if prediction.verdict is Answer.UNDEFINED or expected in ("", "observe", "oracle"):
         return True
-    if predicted == "deny":
-        return expected in ("deny", "drop", "reject")
-    if predicted == "dns-refused":
-        return expected in ("deny", "dns-refused", "dns-nxdomain")
-    return expected == predicted or (expected == "deny" and predicted != "allow")
+    return prediction.fits(Expected(expected))
 
 
 def _of_scenarios(
@@ -173,7 +172,7 @@ def _of_step(scenario: Scenario, step: Step, personality: Personality | None) ->
     for cell in step.cells:
         prediction = ask(step.topology, step.policies, cell.probe, reading)
         expected = str(cell.expectation.on(("lab", reading.name)))
-        right = agrees(prediction.word, expected)
+        right = agrees(prediction, expected)
         found.add(cell.id, cell.probe, prediction, expected, right=right)
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,8 @@ import click
 
 from harness.cli import measuring, options
 from harness.cli.app import cli
-from harness.cli.exits import CliError, ExitCode, exit_code
-from harness.cli.kept import check_keep, tell_kept
+from harness.cli.exits import exit_code
+from harness.cli.kept import check_keep
 from harness.cli.kinds import tell
 
 if TYPE_CHECKING:
@@ -119,9 +119,7 @@ class _How:
 
 
 def _measure(scenarios: Sequence[Scenario], how: _How, opening: Opening) -> RunResult:
-    from harness.cli.signals import stop_on_signal
-    from harness.engine.cluster import ClusterError
-    from harness.engine.run import run as engine
+    from harness.cli.measure import measure
     from harness.report.live import LiveReport
     from harness.report.printer import printer
     from harness.report.progress import progress
@@ -136,31 +134,14 @@ def _measure(scenarios: Sequence[Scenario], how: _How, opening: Opening) -> RunR
         bar(event)
         report(event)
 
-    try:
-        opened = opening.wait()
-        cluster = how.place.furnished(opened)
-    except ClusterError as error:
-        CliError(str(error), measuring.advice_of(error), ExitCode.INCONCLUSIVE).show()
-        return measuring.unavailable(scenarios, how.place.cluster, error, how.revision)
-    # What the cluster holds for the run is let go before a signal may end the process again.
-    with stop_on_signal() as stop:
-        try:
-            result = engine(
-                scenarios,
-                cluster,
-                emit,
-                jobs=how.jobs,
-                fail_fast=how.fail_fast,
-                revision=how.revision,
-                stop=stop,
-            )
-        finally:
-            bar.close()
-            cluster.close()
-    if how.keep:
-        tell_kept(how.place.cluster, result.run, opened)
-    if cluster.left_behind:
-        result = replace(result, left_behind=cluster.left_behind)
-        for line in measuring.left_behind_lines(how.place.cluster, result):
-            click.echo(line, err=True)
-    return result
+    return measure(
+        scenarios,
+        how.place,
+        opening,
+        emit,
+        bar.close,
+        jobs=how.jobs,
+        revision=how.revision,
+        fail_fast=how.fail_fast,
+        keep=how.keep,
+    )

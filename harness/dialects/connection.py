@@ -6,7 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 
 from harness.model.personality import GENERIC, Personality
-from harness.model.prediction import Answer
+from harness.model.prediction import Answer, possible
 from harness.model.probe import Request, SourceKind
 from harness.model.rules import Direction, Origin
 from harness.model.topology import Family, Protocol
@@ -83,6 +83,7 @@ class Ruling:
             `undefined` the rules on which it depends.
         open_point: Key of `OPEN_POINTS` when the specification leaves the answer open.
         denial: How a request is denied that a proxy looks into; None = the connection itself is.
+        denials: Of an answer that is open: all verdicts that may come of it, but allow.
     """
 
     answer: Answer
@@ -90,3 +91,9 @@ class Ruling:
     deciding: tuple[Origin, ...] = ()
     open_point: str | None = None
     denial: Verdict | None = None
+    denials: tuple[Verdict, ...] = ()
+
+    @property
+    def ways_to_deny(self) -> tuple[Verdict, ...]:
+        """All verdicts that may come of it, but allow."""
+        return possible(self.answer, self.denial) if self.answer is Answer.DENY else self.denials

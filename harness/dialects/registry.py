@@ -20,7 +20,7 @@ from harness.source.diagnostics import Fix, Problems, did_you_mean
 from harness.source.nodes import MappingNode, ScalarNode
 
 DIALECTS: Mapping[str, Dialect] = MappingProxyType(
-    {dialect.name: dialect for dialect in (Cilium(), Calico(), Admin(), Kubernetes())}
+    {dialect.name: dialect for dialect in (Cilium(), Calico(Kubernetes().parse), Admin(), Kubernetes())}
 )
 """Every dialect by name, in the order in which they are looked through."""
 
@@ -197,7 +197,10 @@ def _refuse(document: MappingNode, api_version: ScalarNode, kind: ScalarNode, pr
     )
 
 
-_FIRST = ("networking.k8s.io", "policy.networking.k8s.io", "cilium.io", "projectcalico.org")
+_FIRST = (
+    *("networking.k8s.io", "policy.networking.k8s.io", "cilium.io"),
+    *("projectcalico.org", "crd.projectcalico.org"),
+)
 """API groups in the order in which they are named."""
 
 

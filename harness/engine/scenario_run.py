@@ -344,7 +344,7 @@ class ScenarioRun:
     def _predicted(self, step: Step, result: CellResult) -> CellResult:
         """The third answer; a transition's flow is judged by when it stops, so only its rules are of use."""
         found = predict(step.topology, step.policies, result.cell.probe, self._backend.personality)
-        predicted = Predicted(found.verdict, found.reason, found.deciding, found.denial)
+        predicted = Predicted(found.verdict, found.reason, found.deciding, found.denial, found.denials)
         if result.id != result.cell.id:
             return replace(result, predicted=predicted)
         return weigh(result, predicted, self._backend)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.model.prediction import Answer, Finding, Predicted, possible
+from harness.model.prediction import Answer, Finding, Predicted
 from harness.model.result import Backend, CellResult
 from harness.model.verdict import Expected, Status
 
@@ -50,7 +50,7 @@ def _decides(predicted: Predicted) -> str:
 
 def _possible(expected: Expected, predicted: Predicted) -> bool:
     """Whether a verdict would be what the author and paper both say; paper knows no drop from a reject."""
-    return any(expected.accepts(verdict) for verdict in possible(predicted.verdict, predicted.denial))
+    return any(expected.accepts(verdict) for verdict in predicted.possible)
 
 
 def _general(result: CellResult) -> bool:

@@ -15,6 +15,7 @@ FEATURES: Mapping[str, str] = MappingProxyType(
         "external-names": "names of externals in the cluster's DNS",
         "fqdn": "rules by DNS name (toFQDNs)",
         "headless": "headless services",
+        "host-endpoints": "HostEndpoints of Calico's for the nodes of the cluster; never detected",
         "host-network": "pods in the network of their node",
         "icmp": "echo requests",
         "ipv6": "IPv6 between pods",
@@ -27,9 +28,7 @@ FEATURES: Mapping[str, str] = MappingProxyType(
         "nodeport": "services of type NodePort",
         "sctp": "SCTP between pods",
         "staged": "staged policies, which are told of and not enforced",
-        "svid-files": "files of a certificate that others keep fresh, in a pod's volume",
         "tiers": "policy tiers that users may make",
-        "workload-api": "SPIFFE's Workload API, from which pods get their certificates (CSI driver of SPIRE)",
     }
 )
 """Every feature, with what it means."""

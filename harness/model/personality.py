@@ -13,6 +13,7 @@ from types import MappingProxyType
 from harness.model.policy import Policy
 from harness.model.rules import Block, Reach, Rule, Stage
 from harness.model.scenario import Scenario
+from harness.model.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Personality:
         frees_own_service: Whether no policy can keep a pod from itself through its own Service.
         cuts_connections: Whether each packet is judged, and not only the first one of a connection.
         sorts_by_name: Whether names decide between admin policies of the same priority.
+        denied_lookup: How a DNS proxy denies a question; Cilium's `tofqdns-dns-reject-response-code`.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Personality:
     frees_own_service: bool = False
     cuts_connections: bool = False
     sorts_by_name: bool = False
+    denied_lookup: Verdict = Verdict.DNS_REFUSED
 
     def reads(self, point: str) -> bool | str:
         """Whether a rule that rests on an open point matches; the point itself where that stays open."""
@@ -119,11 +122,22 @@ CIDR_MODES = ("nodes", "pods")
 _BY_DIALECT = {"cilium": CILIUM, "calico": CALICO}
 
 
-def cilium_with(cidr: Iterable[str]) -> Personality:
-    """Cilium with a `policyCIDRMatchMode`."""
+DNS_DENIALS: Mapping[str, Verdict] = MappingProxyType(
+    {"refused": Verdict.DNS_REFUSED, "nxdomain": Verdict.DNS_NXDOMAIN}
+)
+"""How Cilium's DNS proxy can be told to deny, by the words of a cluster spec."""
+
+
+def cilium_with(cidr: Iterable[str] = (), denied_lookup: Verdict = Verdict.DNS_REFUSED) -> Personality:
+    """Cilium with settings: `policyCIDRMatchMode`, and the response code of its DNS proxy."""
     modes = frozenset(cidr)
     points = {"ipblock-pod": "pods" in modes, "ipblock-node": "nodes" in modes}
-    return replace(CILIUM, cidr=modes, matches=MappingProxyType({**CILIUM.matches, **points}))
+    return replace(
+        CILIUM,
+        cidr=modes,
+        matches=MappingProxyType({**CILIUM.matches, **points}),
+        denied_lookup=denied_lookup,
+    )
 
 
 def asked_for(policies: Iterable[Policy]) -> Personality:

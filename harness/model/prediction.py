@@ -17,10 +17,14 @@ class Answer(StrEnum):
     UNDEFINED = "undefined"
 
 
-def possible(answer: Answer, denial: Verdict | None) -> tuple[Verdict, ...]:
+def possible(
+    answer: Answer, denial: Verdict | None, denials: tuple[Verdict, ...] = ()
+) -> tuple[Verdict, ...]:
     """What the network may do where paper gives this answer; nothing follows from an undefined one."""
     if answer is Answer.UNDEFINED:
         return ()
+    if denials:
+        return denials
     if answer is Answer.ALLOW:
         return (Verdict.ALLOW,)
     if denial is Verdict.DNS_REFUSED:
@@ -36,12 +40,14 @@ class Predicted:
         reason: One sentence without a full stop.
         deciding: Rules that allow, policies that isolate, or rules on which an undefined verdict depends.
         denial: How a request is denied that a proxy looks into; None = the connection itself is.
+        denials: Where it is open how it is denied, or whether: all verdicts that may come of it, but allow.
     """
 
     verdict: Answer
     reason: str = ""
     deciding: tuple[Origin, ...] = ()
     denial: Verdict | None = None
+    denials: tuple[Verdict, ...] = ()
 
     @property
     def word(self) -> str:
@@ -53,7 +59,12 @@ class Predicted:
 
         Whether a DNS proxy refuses or denies that there is such a name, is a setting of it.
         """
-        return verdict in possible(self.verdict, self.denial)
+        return verdict in self.possible
+
+    @property
+    def possible(self) -> tuple[Verdict, ...]:
+        """What the network may do; see `possible`."""
+        return possible(self.verdict, self.denial, self.denials)
 
     @property
     def rules(self) -> str:

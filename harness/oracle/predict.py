@@ -17,7 +17,7 @@ from harness.model.topology import Topology
 from harness.model.verdict import Expected, Verdict
 from harness.oracle.identity import objections
 from harness.oracle.paths import Leg, Path, UndecidedError, legs
-from harness.oracle.tiers import decide, opened
+from harness.oracle.tiers import decide, every_denial, opened, together
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class Prediction:
         direction: The side that denies or leaves it open; None when both allow.
         open_point: Key of `OPEN_POINTS` when the specification leaves the verdict open.
         trace: What was asked and answered, one line each.
+        denials: Where it is open how it is denied, or whether: all verdicts that may come of it, but allow.
     """
 
     verdict: Answer
@@ -41,6 +42,7 @@ class Prediction:
     open_point: str | None = None
     trace: tuple[str, ...] = ()
     denial: Verdict | None = None
+    denials: tuple[Verdict, ...] = ()
 
     @property
     def word(self) -> str:
@@ -49,7 +51,17 @@ class Prediction:
 
     def fits(self, expected: Expected) -> bool:
         """Whether what an author expects is what paper says; an undefined verdict fits nothing."""
-        return any(expected.accepts(verdict) for verdict in possible(self.verdict, self.denial))
+        return any(expected.accepts(verdict) for verdict in self.possible)
+
+    @property
+    def possible(self) -> tuple[Verdict, ...]:
+        """What the network may do; nothing follows from an undefined verdict."""
+        return possible(self.verdict, self.denial, self.denials)
+
+    @property
+    def ways_to_deny(self) -> tuple[Verdict, ...]:
+        """What the network may do other than allow."""
+        return self.possible if self.verdict is Answer.DENY else self.denials
 
 
 def predict(
@@ -95,15 +107,33 @@ def _between_ends(network: Prediction, probe: Probe, topology: Topology) -> Pred
 
 
 def _worst(predictions: Sequence[Prediction]) -> Prediction:
-    """Everything must be allowed: a deny outranks an undefined, which outranks an allow."""
-    for verdict in (Answer.DENY, Answer.UNDEFINED):
-        for item in predictions:
-            if item.verdict is verdict:
-                return item
+    """Everything must be allowed, in the order of the packets: the first that denies says how it is denied.
+
+    A deny outranks an undefined, which outranks an allow.
+    """
+    doubtful: list[Prediction] = []
+    for item in predictions:
+        if item.verdict is Answer.DENY:
+            return _not_before(item, doubtful)
+        if item.verdict is Answer.UNDEFINED:
+            doubtful.append(item)
+    if doubtful:
+        return replace(doubtful[0], denials=together(*(item.denials for item in doubtful)))
     reasons = tuple(dict.fromkeys(item.reason for item in predictions if item.deciding))
     deciding = _unique(origin for item in predictions for origin in item.deciding)
     reason = "; ".join(reasons or dict.fromkeys(item.reason for item in predictions))
     return Prediction(Answer.ALLOW, reason, deciding)
+
+
+def _not_before(denied: Prediction, doubtful: Sequence[Prediction]) -> Prediction:
+    """What denies for certain, unless something before it does, and perhaps in another way."""
+    certain = denied.possible
+    denials = together(*(item.denials for item in doubtful), certain)
+    if {*denials} == {*certain}:
+        return denied
+    others = [item for item in doubtful if not {*item.denials} <= {*certain}]
+    reason = f"{denied.reason}; whether it is denied in another way before is open: {others[0].reason}"
+    return replace(denied, reason=reason, denial=None, denials=denials)
 
 
 def _leg(leg: Leg, policies: Sequence[Policy], topology: Topology, *, named: bool) -> Prediction:
@@ -113,14 +143,22 @@ def _leg(leg: Leg, policies: Sequence[Policy], topology: Topology, *, named: boo
         return decided[0]
     trace = tuple(line for item in decided for line in item.trace)
     verdicts = {item.word for item in decided}
+    denials = together(*(item.ways_to_deny for item in decided))
     if len(verdicts) > 1:
         open_item = next((item for item in decided if item.verdict is Answer.UNDEFINED), None)
-        return open_item or Prediction(
+        if open_item is not None:
+            return replace(open_item, denials=denials)
+        return Prediction(
             Answer.UNDEFINED,
             "the backends of the service get different answers",
             _unique(origin for item in decided for origin in item.deciding),
             trace=trace,
+            denials=denials,
         )
+    vague = next((item for item in decided if item.verdict is Answer.DENY and item.denials), None)
+    if vague is not None and len(decided) > 1:
+        # Each backend by itself is denied in one of these ways, so together they may differ.
+        return replace(vague, verdict=Answer.UNDEFINED, denials=denials, trace=trace)
     first = decided[0]
     reason = f"{leg.name}: {first.reason}" if named and first.verdict is not Answer.ALLOW else first.reason
     deciding = _unique(origin for item in decided for origin in item.deciding)
@@ -147,6 +185,7 @@ def _path(path: Path, policies: Sequence[Policy], topology: Topology) -> Predict
                 ruling.open_point,
                 (f"{line}, port {port}: {ruling.denial or ruling.answer}: {ruling.reason}{by}",),
                 ruling.denial,
+                ruling.denials,
             )
         )
     return replace(_worst(sides), trace=tuple(line for side in sides for line in side.trace))
@@ -183,7 +222,10 @@ def side(
     for entry in path.entries:
         translated = _ask(policies, topology, direction, replace(connection, source=entry), muted)
         if (translated.answer, translated.denial) != (ruling.answer, ruling.denial):
-            return opened(ruling if ruling.answer is not Answer.ALLOW else translated, "nodeport-source")
+            first, other = ruling, translated
+            if first.answer is Answer.ALLOW:
+                first, other = other, first
+            return opened(first, "nodeport-source", other)
     return ruling
 
 
@@ -198,7 +240,8 @@ def _ask(
     unread = carried(policies)
     if unread is not None:
         reason = f"only the cluster reads the rules of {unread}"
-        return Ruling(Answer.UNDEFINED, reason, (Origin(str(unread), "", unread.place),))
+        origin = Origin(str(unread), "", unread.place)
+        return Ruling(Answer.UNDEFINED, reason, (origin,), denials=every_denial(connection))
     ruling = decide(policies, topology, direction, connection, muted)
     return ruling or Ruling(Answer.ALLOW, _no_policy(connection.subject(direction), direction))
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from itertools import chain, groupby
 from types import MappingProxyType
 
 from harness.dialects.connection import Connection, End, Ruling
@@ -22,16 +22,16 @@ from harness.dialects.registry import DIALECTS, of_nodes
 from harness.dialects.standing import Muted, Standing, depends_on
 from harness.model.personality import GENERIC, Personality
 from harness.model.policy import Policy
-from harness.model.prediction import Answer
-from harness.model.probe import DnsQuery, HttpRequest, Request, SourceKind, TlsRequest
+from harness.model.prediction import Answer, possible
+from harness.model.probe import DnsQuery, HttpRequest, SourceKind, TlsRequest
 from harness.model.rules import NETWORK_POLICY_TIER, OPEN_POINTS, Action, Direction, Origin, Tier
 from harness.model.topology import Topology
 from harness.model.verdict import Verdict
 
 _DENIALS: Mapping[type, Verdict] = MappingProxyType(
-    {HttpRequest: Verdict.DENY_HTTP, DnsQuery: Verdict.DNS_REFUSED, TlsRequest: Verdict.TLS_REJECTED}
+    {HttpRequest: Verdict.DENY_HTTP, TlsRequest: Verdict.TLS_REJECTED}
 )
-"""How a proxy denies a request."""
+"""How a proxy denies a request; how it denies a question is a setting."""
 
 Reached = tuple[Standing, int, bool | str]
 """A rule that may match: its policy, its number, and whether it does or on what that depends."""
@@ -82,7 +82,8 @@ def decide(
         host_policy = of_nodes(policies)
         if host_policy is not None:
             origin = Origin(str(host_policy), "", host_policy.place)
-            return Ruling(Answer.UNDEFINED, depends_on("host-firewall"), (origin,))
+            denials = every_denial(connection)
+            return Ruling(Answer.UNDEFINED, depends_on("host-firewall"), (origin,), denials=denials)
     standing = stand(policies, topology, direction, subject)
     if muted:
         standing = tuple(Muted(item, muted) for item in standing)
@@ -104,9 +105,9 @@ def rule(
     doubts = [item.doubt for item in standing if item.doubt and personality.reads(item.doubt) is not True]
     if doubts and found.answer is not Answer.ALLOW:
         certain = [item for item in standing if item.doubt not in doubts]
-        without = _judge(certain, topology, direction, connection).answer if certain else Answer.ALLOW
-        if without is not found.answer or found.answer is Answer.UNDEFINED:
-            return Ruling(Answer.UNDEFINED, depends_on(doubts[0]), found.deciding, doubts[0])
+        without = _judge(certain, topology, direction, connection) if certain else Ruling(Answer.ALLOW, "")
+        if without.answer is not found.answer or found.answer is Answer.UNDEFINED:
+            return opened(found, doubts[0], without)
     return found
 
 
@@ -154,12 +155,13 @@ def _own_node(found: Ruling, ends: Ends, connection: Connection, direction: Dire
             f"{subject} and {peer}: the scenario does not say whether they share a node, "
             "and a pod's own node is always allowed",
             found.deciding,
+            denials=found.ways_to_deny,
         )
     if subject.node != peer.node:
         return found
     on_purpose = ends.denied + ends.refused
     if on_purpose:
-        return Ruling(Answer.UNDEFINED, depends_on("own-node"), _origins(on_purpose), "own-node")
+        return replace(opened(found, "own-node"), deciding=_origins(on_purpose))
     return Ruling(Answer.ALLOW, "a pod's own node is always allowed")
 
 
@@ -168,18 +170,18 @@ class Ends:
     """Where a connection can end, with the rules that lead there.
 
     Attributes:
+        connection: What is asked.
         isolated: Policies that deny it because no rule of their tier matched.
         refused: Rules that allow the connection, but not its request.
-        request: What the connection carries.
         through: Whether it can come out behind the last tier.
         points: On what it depends where it ends; empty when it is certain.
         uncertain: Rules that depend on something.
     """
 
+    connection: Connection
     allowed: list[Reached] = field(default_factory=list)
     denied: list[Reached] = field(default_factory=list)
     refused: list[Reached] = field(default_factory=list)
-    request: Request | None = None
     isolated: list[Standing] = field(default_factory=list)
     through: bool = False
     points: list[str] = field(default_factory=list)
@@ -193,19 +195,26 @@ class Ends:
             deciding = _origins(self.uncertain) or tuple(item.origin for item in self.isolated)
             point = self.points[0]
             known = point if point in OPEN_POINTS else None
-            return Ruling(Answer.UNDEFINED, depends_on(point), deciding, known)
+            denials = self._denials()
+            return Ruling(Answer.UNDEFINED, depends_on(point), deciding, known, denials=denials)
         if denied:
             return self._denied(direction)
         if self.refused:
             certain = [item for item in self.refused if item[2] is True] or self.refused
             reason = f"no {direction} rule lets this request pass"
-            denial = _DENIALS.get(type(self.request))
+            denial = _by_a_proxy(self.connection)
             return Ruling(Answer.DENY, reason, _origins(certain), denial=denial)
         if self.allowed:
             certain = [item for item in self.allowed if item[2] is True] or self.allowed
             reason = f"{direction} rule{_of(certain[0][0].tier)} matches"
             return Ruling(Answer.ALLOW, reason, _origins(certain))
         return Ruling(Answer.ALLOW, f"no rule matches, and no policy isolates {subject} for {direction}")
+
+    def _denials(self) -> tuple[Verdict, ...]:
+        """How it is denied at those ends that deny it."""
+        drop = possible(Answer.DENY, None) if self.denied or self.isolated else ()
+        refusal = possible(Answer.DENY, _by_a_proxy(self.connection)) if self.refused else ()
+        return together(drop, refusal)
 
     def _denied(self, direction: Direction) -> Ruling:
         if self.denied:
@@ -226,7 +235,7 @@ def _origins(reached: Iterable[Reached]) -> tuple[Origin, ...]:
 
 def walk(standing: Sequence[Standing], connection: Connection) -> Ends:
     """Follow a connection through the tiers to all ends that it can have."""
-    ends = Ends(request=connection.request)
+    ends = Ends(connection)
     if standing[0].tier is standing[-1].tier:
         # They are sorted, so there is but this tier: the usual case.
         ends.through = tier(standing, connection, ends)
@@ -330,7 +339,29 @@ def reach(item: Standing, connection: Connection) -> list[Reached]:
     return found
 
 
-def opened(ruling: Ruling, point: str) -> Ruling:
-    """The ruling, left open because of a point of the specification."""
-    reason = depends_on(point)
-    return replace(ruling, answer=Answer.UNDEFINED, reason=reason, open_point=point, denial=None)
+def opened(ruling: Ruling, point: str, other: Ruling | None = None) -> Ruling:
+    """The ruling, left open because of a point of the specification.
+
+    Args:
+        ruling: What one reading of the point says.
+        point: Key of `OPEN_POINTS`.
+        other: What another reading says; None = allow.
+    """
+    denials = together(ruling.ways_to_deny, other.ways_to_deny if other else ())
+    return Ruling(Answer.UNDEFINED, depends_on(point), ruling.deciding, point, denials=denials)
+
+
+def every_denial(connection: Connection) -> tuple[Verdict, ...]:
+    """All verdicts that come of rules of which nothing is known, but allow."""
+    return together(possible(Answer.DENY, None), possible(Answer.DENY, _by_a_proxy(connection)))
+
+
+def together(*verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
+    """All of them, each once."""
+    return tuple(dict.fromkeys(chain.from_iterable(verdicts)))
+
+
+def _by_a_proxy(connection: Connection) -> Verdict | None:
+    if isinstance(connection.request, DnsQuery):
+        return connection.personality.denied_lookup
+    return _DENIALS.get(type(connection.request))

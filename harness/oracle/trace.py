@@ -124,7 +124,7 @@ def _tiers(standing: Sequence[Standing], connection: Connection, ruling: Ruling)
     reached = not connection.to_itself
     for which, members in groupby(standing, key=lambda item: item.tier):
         asked = list(members)
-        ends = Ends(request=connection.request)
+        ends = Ends(connection)
         leaves = reached and tier(asked, connection, ends)
         yield TierTrace(
             which.name,

@@ -25,7 +25,7 @@ class Difference(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
-    """One of the runs; `number` counts from 1, `file` is where its report lies."""
+    """One of the runs; `number` counts from 1, `file` is where its report lies, if it was read from one."""
 
     number: int
     file: str
@@ -69,6 +69,7 @@ class Row:
     Attributes:
         difference: None when the runs agree.
         whole: What sets this cell apart concerns its whole scenario, such as a missing feature.
+        open_point: What the specification leaves open about it, where that was asked for.
     """
 
     scenario: str
@@ -77,6 +78,7 @@ class Row:
     entries: tuple[Entry | None, ...]
     difference: Difference | None
     whole: bool = False
+    open_point: str = ""
 
 
 @dataclass(frozen=True, slots=True)

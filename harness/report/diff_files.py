@@ -17,20 +17,23 @@ SCHEMA: Final = "netcheck.dev/diff/v1"
 
 def to_markdown(diff: Diff, *, everything: bool = False) -> str:
     """The comparison for a pull request or a job's summary."""
-    lines = [f"**{summary(diff)}**", "", "| Run | Report | Backend |", "|---|---|---|"]
+    files = any(run.file for run in diff.runs)
+    head = ("| Run | Report | Backend |", "|---|---|---|") if files else ("| Run | Backend |", "|---|---|")
+    lines = [f"**{summary(diff)}**", "", *head]
     lines += [
-        f"| {run.number} {code(run.name)} | {code(run.file)} | "
+        f"| {run.number} {code(run.name)} | "
+        + (f"{code(run.file)} | " if files else "")
         + "<br>".join(code(text) for text in run_words(run.result))
         + " |"
         for run in diff.runs
     ]
-    head = " | ".join(f"{run.number} {code(run.name)}" for run in diff.runs)
+    names = " | ".join(f"{run.number} {code(run.name)}" for run in diff.runs)
     for name, rows in diff.shown(everything=everything):
-        lines += ["", f"### {code(name)}", "", f"| Step | Cell | {head} | |"]
+        lines += ["", f"### {code(name)}", "", f"| Step | Cell | {names} | |"]
         lines += ["|---|---|" + "---|" * (len(diff.runs) + 1), *(_markdown_row(row, diff) for row in rows)]
     for gap in diff.gaps():
-        names = ", ".join(code(name) for name in gap.scenarios)
-        lines += ["", f"{count(gap.cells, 'cell')} of {names}:", ""]
+        which = ", ".join(code(name) for name in gap.scenarios)
+        lines += ["", f"{count(gap.cells, 'cell')} of {which}:", ""]
         lines += [f"- {run.number} {code(run.name)}: {code(text)}" for run, text in gap.reasons]
     return "\n".join(lines) + "\n"
 
@@ -76,6 +79,7 @@ def to_json(diff: Diff, *, everything: bool = False) -> dict[str, Any]:
                 "step": row.step,
                 "id": row.cell,
                 "difference": None if row.difference is None else str(row.difference),
+                **({"open_point": row.open_point} if row.open_point else {}),
                 "results": [_entry(entry) for entry in row.entries],
             }
             for row in diff.rows

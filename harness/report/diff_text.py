@@ -48,11 +48,23 @@ def value(entry: Entry | None) -> str:
 def remarks(row: Row, runs: Sequence[Run]) -> Iterator[tuple[str, str]]:
     """What explains a difference, with the numbers of the runs that say so."""
     found: dict[str, list[str]] = {}
+    predictions = [entry.result.predicted for entry in row.entries if entry and entry.result]
+    disagree = len({item.word for item in predictions if item is not None}) > 1
     for run, entry in zip(runs, row.entries, strict=True):
-        for text in dict.fromkeys(_texts(entry)):
+        for text in dict.fromkeys((*_texts(entry), *(_paper(entry) if disagree else ()))):
             found.setdefault(text, []).append(str(run.number))
+    if row.open_point:
+        said = f"undefined by the specification: {row.open_point}"
+        found = {said: [str(run.number) for run in runs], **{t: n for t, n in found.items() if t != said}}
     for text, numbers in found.items():
         yield ",".join(numbers), text
+
+
+def _paper(entry: Entry | None) -> Iterator[str]:
+    """Why the policies have another meaning here than there."""
+    predicted = entry.result.predicted if entry is not None and entry.result is not None else None
+    if predicted is not None:
+        yield f"on paper {predicted.word}: {predicted.rules}"
 
 
 def _texts(entry: Entry | None) -> Iterator[str]:
@@ -108,8 +120,10 @@ def render(diff: Diff, columns: int, *, everything: bool = False) -> list[Line]:
     """
     lines: list[Line] = []
     for run in diff.runs:
-        lines.append(line((str(run.number), "bold"), "  ", (run.file, "bold")))
-        lines += [line("   ", (text, "dim")) for text in run_words(run.result)]
+        words = run_words(run.result)
+        first, *rest = (run.file, *words) if run.file else words
+        lines.append(line((str(run.number), "bold"), "  ", (first, "bold")))
+        lines += [line("   ", (text, "dim")) for text in rest]
     shown = diff.shown(everything=everything)
     entries = [row.entries for _, rows in shown for row in rows]
     titles = [shorten(f"{run.number} {run.name}", _LONGEST_TITLE) for run in diff.runs]

@@ -166,6 +166,7 @@ def result_in(data: In) -> CellResult:
 def _predicted_out(predicted: Predicted) -> Json:
     return {
         "verdict": predicted.word,
+        "denials": [str(verdict) for verdict in predicted.denials],
         "reason": predicted.reason,
         "deciding": [
             {
@@ -189,6 +190,8 @@ def _predicted_in(data: In) -> Predicted:
             for item in data["deciding"]
         ),
         denial,
+        # Reports of the first version have none.
+        tuple(Verdict(verdict) for verdict in data.get("denials", ())),
     )
 
 

@@ -34,6 +34,7 @@ EXPRESSIONS = [
     {"key": "io.cilium.k8s.namespace.labels.team", "operator": "Exists"},
     {"key": NAMESPACE, "operator": "NotIn", "values": ["red"]},
 ]
+NODES: list[Json] = [{}, {"matchLabels": {"kubernetes.io/os": "linux"}}]
 RESERVED = [{"reserved:host": ""}, {"reserved:remote-node": ""}]
 ENTITIES = [
     *("all", "world", "cluster", "host", "remote-node"),
@@ -99,9 +100,10 @@ def cilium_policies(dice: random.Random, count: int) -> Iterator[Json]:
         metadata: Json = {"name": f"c{number}"}
         if not cluster:
             metadata["namespace"] = dice.choice(["red", "blue"])
-        body: Json = {"spec": _spec(dice)}
+        make = _spec_of_nodes if cluster and dice.random() < 0.15 else _spec
+        body: Json = {"spec": make(dice)}
         if dice.random() < 0.2:
-            body = {"specs": [_spec(dice) for _ in range(dice.randrange(1, 3))]}
+            body = {"specs": [make(dice) for _ in range(dice.randrange(1, 3))]}
         yield {"apiVersion": API, "kind": kind, "metadata": metadata, **body}
     if dice.random() < 0.5:
         yield {
@@ -123,6 +125,14 @@ def _spec(dice: random.Random) -> Json:
     defaults = dice.choice(DEFAULTS)
     if defaults:
         spec["enableDefaultDeny"] = defaults
+    return spec
+
+
+def _spec_of_nodes(dice: random.Random) -> Json:
+    """Rules for nodes, which cannot look into requests; what they mean for nodes, paper leaves open."""
+    spec: Json = {"nodeSelector": dice.choice(NODES)}
+    for section in dice.sample(["ingress", "egress", "ingressDeny", "egressDeny"], dice.randrange(1, 3)):
+        spec[section] = [_rule(dice, section.removesuffix("Deny"), deny=True)]
     return spec
 
 

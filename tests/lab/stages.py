@@ -14,6 +14,7 @@ from harness.clusters.lab import kernel
 from harness.clusters.lab import world as world_module
 from harness.clusters.lab.world import LabWorld
 from harness.model.application import Application, HttpRule, HttpRules
+from harness.model.personality import Personality
 from harness.model.probe import HttpRequest, Probe, Source, SourceKind, Target, TargetKind
 from harness.model.rules import (
     NETWORK_POLICY_TIER,
@@ -107,9 +108,9 @@ class Raw:
 
 
 @contextmanager
-def raw(wanted: Scenario) -> Iterator[Raw]:
+def raw(wanted: Scenario, personality: Personality | None = None) -> Iterator[Raw]:
     """A world with a way in."""
-    with world(wanted) as built:
+    with world(wanted, personality) as built:
         way = Raw(built)
         try:
             yield way

@@ -27,7 +27,7 @@ from harness.model.builtin import with_builtins
 from harness.model.outcome import Observation, OutcomeKind
 from harness.model.personality import CALICO, CIDR_MODES, CILIUM, GENERIC, Personality, cilium_with
 from harness.model.policy import Policy
-from harness.model.prediction import Answer, possible
+from harness.model.prediction import Answer
 from harness.model.probe import (
     DnsQuery,
     HttpRequest,
@@ -193,6 +193,7 @@ REQUESTS = (
     HttpRequest("GET", "/a?q=1"),
     HttpRequest("POST", "/b", (("x-version", "2"),)),
     HttpRequest("GET", "/b"),
+    HttpRequest("GET", "/b", after=(HttpRequest("GET", "/a"), HttpRequest("POST", "/c"))),
 )
 
 
@@ -327,15 +328,17 @@ class Lab:
         if prediction.verdict is Answer.UNDEFINED:
             return None
         self.certain += 1
-        expected = possible(prediction.verdict, prediction.denial)[0]
-        if found.verdict is expected and not observation.split:
+        # The lab neither rejects nor denies that there is such a name.
+        expected = set(prediction.possible) - {Verdict.REJECT, Verdict.DNS_NXDOMAIN}
+        if found.verdict in expected and not observation.split:
             return None
         # Only a denial may end so: what paper allows must arrive.
-        if lost and expected is Verdict.DROP and not observation.receipts:
+        if lost and Verdict.DROP in expected and not observation.receipts:
             return None
         rules = ", ".join(str(item) for item in prediction.deciding)
-        return str(expected), (
-            f"paper {expected} ({prediction.reason}; {rules}), "
+        word = str(*expected) if len(expected) == 1 else prediction.word
+        return word, (
+            f"paper {word} ({prediction.reason}; {rules}), "
             f"packets {found.verdict} {found.reason}{observation.split}"
         )
 

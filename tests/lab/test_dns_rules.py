@@ -14,12 +14,13 @@ from harness.engine.judge import judge
 from harness.model.application import DnsRules
 from harness.model.builtin import DNS_POD
 from harness.model.names import NamePattern, parse_pattern
+from harness.model.personality import CILIUM, cilium_with
 from harness.model.probe import DnsQuery, HttpRequest, Probe, Source, SourceKind, Target, TargetKind
 from harness.model.rules import Direction, Match, Ports, Rule, Stage
 from harness.model.topology import Family, Protocol
 from harness.model.verdict import Verdict
 from probes import dns
-from tests.lab.labs import scenario, world
+from tests.lab.labs import cells, measure, scenario, world
 from tests.lab.stages import Raw, allow, enforce, get, raw, stage
 
 pytestmark = pytest.mark.lab
@@ -75,6 +76,7 @@ def verdicts(built: LabWorld, *probes: Probe) -> list[Verdict | None]:
     return [judge(probe, item).verdict for probe, item in zip(probes, built.sweep(probes, 0.6), strict=True)]
 
 
+NXDOMAIN = cilium_with(denied_lookup=Verdict.DNS_NXDOMAIN)
 ALLOW, DROP, REFUSED = Verdict.ALLOW, Verdict.DROP, Verdict.DNS_REFUSED
 
 
@@ -200,6 +202,36 @@ def test_the_refusal_byte_for_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             with pytest.raises(TimeoutError):
                 _exchange(way, rubbish, patience=0.3)
         assert dns.parse(_exchange(way, dns.query(7, "good.example.com", 1))).addresses == ("203.0.113.7",)
+
+
+NAMES = Path(__file__).resolve().parents[2] / "scenarios" / "cilium" / "dns-names.yaml"
+BY_NAME = """  - {from: api, to: "host:a.b.good.example.com:443", verdict: dns-refused}
+  - {from: api, dns: news.example.org, search: true, verdict: dns-refused}
+"""
+
+
+def test_denied_as_if_there_were_no_such_name(tmp_path: Path) -> None:
+    """By UDP and TCP, where a connection begins with the lookup, and for a whole search list."""
+    text = (NAMES.read_text() + BY_NAME).replace("dns-refused", "dns-nxdomain")
+    result = measure(scenario(text, tmp_path), personality=NXDOMAIN)
+    found = cells(result)
+    assert {id: item.reason for id, item in found.items() if item.status != "passed"} == {}
+    denied = [item for item in found.values() if item.verdict is Verdict.DNS_NXDOMAIN]
+    assert len(denied) == text.count("dns-nxdomain")
+    assert {item.predicted.word for item in denied if item.predicted} == {"dns-nxdomain"}
+    # Without the setting, and in another cluster's words, the same cells are wrong.
+    refused = measure(scenario(text, tmp_path), personality=CILIUM)
+    assert sum(item.status == "failed" for item in cells(refused).values()) == len(denied)
+
+
+def test_the_denial_byte_for_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with raw(scenario(WORLD, tmp_path), NXDOMAIN) as way:
+        enforce(monkeypatch, way.world, out("n/b", resolver("good.example.com")))
+        message = dns.query(0xBEEF, "bad.example.com", 1)
+        assert _exchange(way, message) == b"\xbe\xef\x81\x03\x00\x01\x00\x00\x00\x00\x00\x00" + message[12:]
+        with way.dial("n/b", "10.96.0.10", 53) as sock:
+            sock.sendall(len(message).to_bytes(2, "big") + message)
+            assert sock.recv(4096)[2:6] == b"\xbe\xef\x81\x03"
 
 
 def test_an_address_is_in_force_before_the_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from harness.cli.exits import ExitCode, exit_code
+from harness.clusters.lab.link import Processes
 from harness.clusters.lab.world import LabWorld
+from harness.engine.cluster import ClusterError
 from harness.model.policy import Policy
 from harness.model.result import RunResult
 from harness.model.verdict import Status
@@ -194,6 +196,17 @@ def test_a_flow_that_leads_nowhere(tmp_path: Path) -> None:
     result = measure(scenario(NO_WAY, tmp_path))
     assert "headless service shop/direct has no pods behind it" in result.scenarios[0].error
     assert exit_code(result, 2) is ExitCode.INCONCLUSIVE
+
+
+def test_a_process_of_the_lab_that_ends_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "re2.py").write_text('raise ImportError("this re2 is broken")\n')
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    lab = Processes()
+    try:
+        with pytest.raises(ClusterError, match=r"proxy process ended .*: ImportError: this re2 is broken$"):
+            lab.proxy.receive()
+    finally:
+        lab.close()
 
 
 @pytest.mark.parametrize("phase", ["control", "apply", "sweep"])

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from harness.cli.predict import agrees
+from harness.model.personality import Personality, cilium_with
 from harness.model.policy import Policy
 from harness.model.prediction import Answer, Predicted
 from harness.model.probe import (
@@ -22,10 +23,10 @@ from harness.model.probe import (
 )
 from harness.model.rules import Direction
 from harness.model.scenario import Cell
-from harness.model.topology import Protocol
+from harness.model.topology import Protocol, Service, ServicePort
 from harness.model.verdict import Expectation, Expected, Verdict
 from harness.oracle.matrix import Matrix
-from harness.oracle.predict import predict
+from harness.oracle.predict import Prediction, predict
 from harness.oracle.resolve import resolve
 from harness.oracle.trace import trace
 from tests.unit.cilium_worlds import cnp, shop
@@ -173,11 +174,17 @@ FQDN = (
 
 
 def lookup(
-    policies: list[Policy], name: str, *, tcp: bool = False, search: bool = False, source: str = "shop/web"
+    policies: list[Policy],
+    name: str,
+    *,
+    tcp: bool = False,
+    search: bool = False,
+    source: str = "shop/web",
+    personality: Personality | None = None,
 ) -> str:
     target = Target(TargetKind.DNS, "", 53, Protocol.TCP if tcp else Protocol.UDP)
     asked = Probe(Source(SourceKind.POD, source), target, request=DnsQuery(name, tcp=tcp, search=search))
-    return predict(WORLD, policies, asked).word
+    return predict(WORLD, policies, asked, personality).word
 
 
 def test_names_that_no_rule_takes_are_refused() -> None:
@@ -189,6 +196,36 @@ def test_names_that_no_rule_takes_are_refused() -> None:
     assert lookup([cnp(DNS)], "in.example.com", tcp=True) == "deny"
     assert lookup([cnp(ANY)], "in.example.com", tcp=True) == "allow"
     assert lookup([cnp(DNS)], "in.example.com", source="shop/cli") == "allow"
+
+
+NXDOMAIN = cilium_with(denied_lookup=Verdict.DNS_NXDOMAIN)
+
+
+def test_names_can_be_denied_as_if_there_were_none() -> None:
+    def asked(name: str, *, tcp: bool = False, search: bool = False) -> str:
+        return lookup([cnp(ANY)], name, tcp=tcp, search=search, personality=NXDOMAIN)
+
+    assert asked("in.example.com") == "allow"
+    assert asked("example.com") == asked("example.com", tcp=True) == "dns-nxdomain"
+    assert asked("a.b.example.org", search=True) == "dns-nxdomain"
+    assert lookup([cnp(DNS)], "in.example.com", tcp=True, personality=NXDOMAIN) == "deny"
+    # Other requests are denied as ever.
+    found = predict(
+        WORLD, [cnp(HTTP)], replace(probe("shop/cli -> shop/web:80"), request=get("/x")), NXDOMAIN
+    )
+    assert found.word == "deny-http"
+
+
+@pytest.mark.parametrize(("reading", "denial"), [(None, "dns-refused"), (NXDOMAIN, "dns-nxdomain")])
+def test_the_trace_denies_names_in_the_same_words(reading: Personality | None, denial: str) -> None:
+    target = Target(TargetKind.DNS, "", 53, Protocol.UDP)
+    asked = Probe(Source(SourceKind.POD, "shop/web"), target, request=DnsQuery("example.com"))
+    found = predict(WORLD, [cnp(DNS)], asked, reading)
+    assert f": {denial}: " in found.trace[0]
+    # Who is told nothing of the setting may meet either answer; who is told, only one.
+    assert found.fits(Expected(denial))
+    assert found.fits(Expected.DNS_NXDOMAIN)
+    assert found.fits(Expected.DNS_REFUSED) is (reading is None)
 
 
 def test_a_search_list_is_a_row_of_questions() -> None:
@@ -285,6 +322,92 @@ def test_server_names(request_: Request | None, answer: str) -> None:
     assert ask([cnp(SNI)], "shop/web -> external:in:443", request_) == answer
 
 
+# -- which of two denials comes first ------------------------------------------------------------------
+
+
+def to_web(rules: str, peer: str = "{}", opened: str = "") -> Policy:
+    """What `cli` may send to the pods of its namespace; `opened` is about its default."""
+    text = f"""
+endpointSelector: {{matchLabels: {{app: cli}}}}
+egress:
+  - toEndpoints: [{{matchLabels: {peer}}}]
+    toPorts: [{{ports: [{{port: "80", protocol: TCP}}], {rules}}}]
+"""
+    return cnp(text + opened, name="out")
+
+
+HTTP_A = "rules: {http: [{path: /a}]}"
+CLOSED = cnp("{endpointSelector: {matchLabels: {app: web}}, ingress: [{}]}", name="closed")
+FAR_CLUSTER = "{io.cilium.k8s.policy.cluster: x}"
+MAYBE = to_web(HTTP_A, FAR_CLUSTER, "enableDefaultDeny: {egress: false}")
+"""Whether this rule is about `web` is open; if not, all requests pass."""
+
+
+@pytest.mark.parametrize(
+    ("policies", "request_", "answer"),
+    [
+        # The sender's proxy answers before it turns to the server.
+        ([to_web(HTTP_A), CLOSED], get("/no"), "deny-http"),
+        ([to_web('serverNames: ["a.b"]'), CLOSED], TlsRequest("c.d"), "tls-rejected"),
+        ([to_web(HTTP_A), CLOSED], replace(get("/no"), after=(get("/a"),)), "deny-http"),
+        # What it passes on meets the server's side.
+        ([to_web(HTTP_A), CLOSED], get("/a"), "deny"),
+        ([to_web('serverNames: ["a.b"]'), CLOSED], TlsRequest("a.b"), "deny"),
+        ([to_web(HTTP_A), CLOSED], replace(get("/a"), after=(get("/no"),)), "deny"),
+        ([to_web(HTTP_A), cnp(HTTP)], get("/a"), "deny-http"),
+        # No proxy is asked about what the sender's side drops.
+        ([cnp("{endpointSelector: {matchLabels: {app: cli}}, egress: [{}]}"), cnp(HTTP)], get("/no"), "deny"),
+    ],
+)
+def test_the_senders_side_denies_first(policies: list[Policy], request_: Request, answer: str) -> None:
+    assert ask(policies, "shop/cli -> shop/web:80", request_) == answer
+
+
+def test_a_question_is_refused_before_the_resolver_is_asked() -> None:
+    closed = policy("{podSelector: {}}", namespace="kube-system")
+    assert lookup([cnp(DNS), closed], "example.com") == "dns-refused"
+    assert lookup([cnp(DNS), closed], "in.example.com") == "deny"
+    assert host("out.example.com", 443, [cnp(FQDN), closed]) == "dns-refused"
+
+
+def test_where_it_is_open_what_denies_first_any_of_both_may_be_seen() -> None:
+    asked = replace(probe("shop/cli -> shop/web:80"), request=get("/no"))
+    found = predict(WORLD, [MAYBE, CLOSED], asked)
+    assert (found.word, found.direction) == ("deny", Direction.INGRESS)
+    assert found.possible == (Verdict.DENY_HTTP, Verdict.DROP, Verdict.REJECT)
+    assert found.reason.startswith("isolated for ingress, and no rule matches; whether it is denied in anoth")
+    # What the proxy passes in any case is dropped behind it.
+    assert predict(WORLD, [MAYBE, CLOSED], replace(asked, request=get("/a"))).possible == DROPS
+    # An egress that is dropped or let through, and a request that the server's side denies.
+    perhaps = cnp(
+        f"{{endpointSelector: {{matchLabels: {{app: cli}}}}, egress: [{{toEndpoints: [{{matchLabels:"
+        f" {FAR_CLUSTER}}}]}}]}}",
+        name="out",
+    )
+    found = predict(WORLD, [perhaps, cnp(HTTP)], asked)
+    assert (found.word, found.possible) == ("deny", (*DROPS, Verdict.DENY_HTTP))
+    # Both ends of an answer that is open deny, and nothing else does.
+    shut = to_web(HTTP_A, FAR_CLUSTER)
+    found = predict(WORLD, [shut], asked)
+    assert (found.verdict, found.possible) == (UNDEFINED, ())
+    assert found.denials == (*DROPS, Verdict.DENY_HTTP)
+    assert predict(WORLD, [shut, CLOSED], asked).possible == (*DROPS, Verdict.DENY_HTTP)
+
+
+DROPS = (Verdict.DROP, Verdict.REJECT)
+
+
+def test_one_backend_that_may_be_denied_in_two_ways_is_no_answer_for_all() -> None:
+    asked = replace(probe("shop/cli -> service:shop/svc:80"), request=get("/no"))
+    world = replace(
+        WORLD,
+        services={"shop/svc": Service("shop", "svc", {"app": "web"}, (ServicePort(80, 80),))},
+        pods={**WORLD.pods, "shop/twin": replace(WORLD.pods["shop/web"], name="twin")},
+    )
+    found = predict(world, [MAYBE, CLOSED], asked)
+    assert (found.verdict, set(found.denials)) == (UNDEFINED, {*DROPS, Verdict.DENY_HTTP})
+
+
 def test_a_trace_shows_what_was_looked_for() -> None:
     asked = replace(probe("shop/cli -> shop/web:80"), request=get("/no"))
     (side,) = [item for item in trace(WORLD, [cnp(HTTP)], asked) if item.direction is Direction.INGRESS]
@@ -321,21 +444,33 @@ def test_cells_that_leave_it_to_the_oracle_get_the_very_denial() -> None:
     assert found.steps[0].cells[0].expectation.default is Expected.DENY_HTTP
 
 
+def test_cells_that_leave_it_to_the_oracle_get_any_denial_where_it_is_open_which() -> None:
+    asked = replace(probe("shop/cli -> shop/web:80"), request=get("/no"))
+    cell = Cell("c", asked, Expectation(Expected.ORACLE), HERE)
+    found = resolve(scenario(step(cell, policies=(MAYBE, CLOSED), topology=WORLD)))
+    assert found.steps[0].cells[0].expectation.default is Expected.DENY
+
+
 @pytest.mark.parametrize(
     ("predicted", "expected", "right"),
     [
-        ("deny", "drop", True),
-        ("deny", "deny-http", False),
-        ("deny-http", "deny", True),
-        ("deny-http", "deny-http", True),
-        ("deny-http", "drop", False),
-        ("deny-http", "allow", False),
-        ("dns-refused", "dns-nxdomain", True),
-        ("allow", "deny", False),
-        ("undefined", "drop", True),
+        (Prediction(DENY, ""), "drop", True),
+        (Prediction(DENY, ""), "reject", True),
+        (Prediction(DENY, ""), "deny-http", False),
+        (Prediction(DENY, "", denial=Verdict.DENY_HTTP), "deny", True),
+        (Prediction(DENY, "", denial=Verdict.DENY_HTTP), "deny-http", True),
+        (Prediction(DENY, "", denial=Verdict.DENY_HTTP), "drop", False),
+        (Prediction(DENY, "", denial=Verdict.DENY_HTTP), "allow", False),
+        (Prediction(DENY, "", denial=Verdict.DNS_REFUSED), "dns-nxdomain", True),
+        (Prediction(DENY, "", denials=(Verdict.DROP, Verdict.DENY_HTTP)), "deny-http", True),
+        (Prediction(DENY, "", denials=(Verdict.DROP, Verdict.DENY_HTTP)), "dns-refused", False),
+        (Prediction(DENY, "", denials=(Verdict.DROP, Verdict.DENY_HTTP)), "allow", False),
+        (Prediction(ALLOW, ""), "deny", False),
+        (Prediction(UNDEFINED, ""), "drop", True),
+        (Prediction(ALLOW, ""), "observe", True),
     ],
 )
-def test_expectations_fit_predictions(predicted: str, expected: str, right: bool) -> None:
+def test_expectations_fit_predictions(predicted: Prediction, expected: str, right: bool) -> None:
     assert agrees(predicted, expected) is right
 
 
@@ -347,6 +482,11 @@ def test_predictions_say_which_denial() -> None:
     assert plain.agrees(Verdict.DROP)
     assert plain.agrees(Verdict.REJECT)
     assert not plain.agrees(Verdict.DENY_HTTP)
+    either = Predicted(DENY, denials=(Verdict.DROP, Verdict.DENY_HTTP))
+    assert either.word == "deny"
+    assert either.agrees(Verdict.DENY_HTTP)
+    assert either.agrees(Verdict.DROP)
+    assert not either.agrees(Verdict.ALLOW)
     dns = Predicted(DENY, denial=Verdict.DNS_REFUSED)
     assert dns.agrees(Verdict.DNS_NXDOMAIN)
     assert not dns.agrees(Verdict.ALLOW)

@@ -98,13 +98,13 @@ def test_other_dialects_are_carried_to_clusters_that_serve_them(
     api_version: str, kind: str, ref: str, dialect: str
 ) -> None:
     found, problems = read(
-        f"apiVersion: {api_version}\nkind: {kind}\nmetadata: {{name: p}}\nspec: {{any: 1}}\n"
+        f"apiVersion: {api_version}\nkind: {kind}\nmetadata: {{name: p}}\nspec: {{selector: all()}}\n"
     )
     assert not problems.found
     (policy,) = found
     assert policy is not None
     assert (str(policy.ref), policy.dialect) == (ref, dialect)
-    assert policy.manifest["spec"] == {"any": 1}
+    assert policy.manifest["spec"] == {"selector": "all()"}
     assert (
         predict(world(pod("n/a"), pod("n/b")), [policy], probe("n/a -> n/b:80")).verdict is Answer.UNDEFINED
     )

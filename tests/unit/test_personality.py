@@ -295,6 +295,9 @@ def test_cidrs_of_cilium_mean_whom_it_is_told(cidr: str, answers: tuple[Answer, 
         ("lab?as=calico", CALICO),
         ("lab?as=cilium&cidr=pods,nodes", BOTH),
         ("lab?cidr=pods&as=cilium", cilium_with(("pods",))),
+        ("lab?as=cilium&dns=refused", CILIUM),
+        ("lab?as=cilium&dns=nxdomain", cilium_with(denied_lookup=Verdict.DNS_NXDOMAIN)),
+        ("lab?as=cilium&dns=nxdomain&cidr=pods", cilium_with(("pods",), Verdict.DNS_NXDOMAIN)),
     ],
 )
 def test_specs(spec: str, reading: Personality | None) -> None:
@@ -313,6 +316,10 @@ def test_specs(spec: str, reading: Personality | None) -> None:
         ("lab?cidr=pods", "`cidr` is a setting of Cilium's"),
         ("lab?as=cilium&cidr=", "`cidr` takes nodes and pods, not ''"),
         ("lab?as=cilium&cidr=pods,all", "`cidr` takes nodes and pods, not 'all'"),
+        ("lab?as=cilium&dns=nameError", "`dns` takes refused or nxdomain, not 'nameError'"),
+        ("lab?as=cilium&dns=", "`dns` takes refused or nxdomain, not ''"),
+        ("lab?as=cilium&dns=nxdomain&dns=refused", "`dns` stands there twice"),
+        ("lab?as=calico&dns=nxdomain", "`dns` is a setting of Cilium's"),
     ],
 )
 def test_specs_that_mean_nothing(spec: str, text: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.dialects.cilium.types import Entity
 from tests.lab.random_policies import manifests
+from tests.lab.test_against_oracle import parsed
 
 
 def words(value: Any) -> Iterator[str]:
@@ -25,12 +26,13 @@ def words(value: Any) -> Iterator[str]:
 
 def test_every_kind_of_rule_of_ciliums_appears() -> None:
     found: Counter[str] = Counter()
-    for seed in range(400):
+    for seed in range(800):
         for manifest in manifests(seed):
             if manifest["apiVersion"].startswith("cilium.io/"):
                 found.update(set(words(manifest)))
     wanted = {
         *("CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy", "CiliumCIDRGroup", "spec", "specs"),
+        *("endpointSelector", "nodeSelector"),
         *("ingress", "ingressDeny", "egress", "egressDeny", "enableDefaultDeny", "icmps", "authentication"),
         *("fromEndpoints", "fromEntities", "fromCIDR", "fromCIDRSet", "fromNodes"),
         *("toEndpoints", "toEntities", "toCIDR", "toCIDRSet", "toNodes", "toServices"),
@@ -49,3 +51,17 @@ def test_every_kind_of_rule_of_ciliums_appears() -> None:
         *(str(entity) for entity in Entity if entity is not Entity.KUBE_APISERVER),
     }
     assert {word: found[word] for word in wanted if found[word] < 5} == {}
+
+
+def test_policies_of_all_dialects_meet_in_one_world() -> None:
+    found: Counter[frozenset[str]] = Counter()
+    for seed in range(400):
+        found[frozenset(manifest["apiVersion"].split("/")[0] for manifest in manifests(seed))] += 1
+    mine, plain, admin = "cilium.io", "networking.k8s.io", "policy.networking.k8s.io"
+    for world in ({mine}, {mine, plain}, {mine, admin}, {mine, plain, admin}):
+        assert found[frozenset(world)] >= 20, world
+
+
+def test_every_world_is_valid() -> None:
+    """A world with a policy that is none would be compared with nothing."""
+    assert [seed for seed in range(400) if None in map(parsed, manifests(seed))] == []

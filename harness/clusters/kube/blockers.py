@@ -28,6 +28,9 @@ NAMED = 5
 _HARMLESS = frozenset({"Tier", "NetworkSet", "GlobalNetworkSet"})
 """Kinds that deny nothing by themselves; staged ones are told by their names."""
 
+_TWICE = frozenset({"crd.projectcalico.org/v1"})
+"""API versions under which objects are found again that another one serves."""
+
 Json = dict[str, Any]
 
 
@@ -43,7 +46,11 @@ def blockers(api: Api, run: str, topology: Topology, probes: Sequence[Probe]) ->
     Returns:
         For each probe `blocked by policy KIND NAME`, or which policies stand on the cluster, or nothing.
     """
-    known = [item for item in kinds() if item[1] not in _HARMLESS and not item[1].startswith("Staged")]
+    known = [
+        item
+        for item in kinds()
+        if item[1] not in _HARMLESS and not item[1].startswith("Staged") and item[0] not in _TWICE
+    ]
     wide = _found(api, run, known, "")
     inside: dict[str, list[Json]] = {}
     said = []

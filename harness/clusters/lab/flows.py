@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.clusters.lab.addressing import Addressing
 from harness.clusters.lab.link import Processes
+from harness.clusters.lab.proxied import Proxied, overdue, stood_still
 from harness.clusters.request_options import UnresolvedError
 from harness.clusters.resolve import Resolver
 from harness.clusters.results import sample_outcome
@@ -37,6 +38,7 @@ class LabFlows:
     def __init__(
         self,
         processes: Processes,
+        proxied: Proxied,
         number: int,
         probes: Sequence[Probe],
         established: Sequence[Probe],
@@ -46,6 +48,8 @@ class LabFlows:
     ) -> None:
         self._listener = processes.listener
         self._prober = processes.probers[0]
+        self._proxied = proxied
+        self._timeout = timeout
         self._number = number
         self._probes = len(probes)
         resolver = Resolver(topology, addressing)
@@ -77,6 +81,10 @@ class LabFlows:
         """See `engine.cluster.Flows`."""
         self._prober.send({"op": "unflow", "id": self._number})
         answer = self._prober.receive(_MARGIN)
+        # A probe that the proxy let wait says nothing, whether or not it was accepted.
+        stood = self._proxied.check(self._began)
+        if overdue(stood, self._timeout):
+            raise stood_still(stood)
         arrived: defaultdict[int, set[int]] = defaultdict(set)
         for index, attempt in self._listener.ask({"op": "receipts", "id": self._number})["attempts"]:
             arrived[index].add(attempt)

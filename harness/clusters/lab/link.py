@@ -11,7 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,18 @@ _ROOT = Path(__file__).resolve().parents[3]
 
 
 class Line:
-    """One process, asked by JSON lines; one request at a time."""
+    """One process, asked by JSON lines; one request at a time.
 
-    def __init__(self, sock: socket.socket, name: str) -> None:
+    Args:
+        sock: To the process.
+        name: What it is called in messages.
+        last_words: Says what the lab's processes complained about last; asked once this one is gone.
+    """
+
+    def __init__(self, sock: socket.socket, name: str, last_words: Callable[[], str]) -> None:
         self._sock = sock
         self._name = name
+        self._last_words = last_words
         self._buffer = bytearray()
         sock.setblocking(True)
 
@@ -91,7 +98,9 @@ class Line:
         return self.receive()
 
     def _gone(self) -> ClusterError:
-        return ClusterError(f"the lab's {self._name} process ended before its work was done")
+        said = self._last_words()
+        ended = f"the lab's {self._name} process ended before its work was done"
+        return ClusterError(f"{ended}: {said}" if said else ended)
 
 
 def _failure(name: str, message: dict[str, Any]) -> ClusterError:
@@ -151,17 +160,17 @@ class Processes:
         )
         for item in theirs:
             item.close()
-        self.keeper = Line(pairs[0][0], "keeper")
-        self.probers = tuple(Line(pair[0], "prober") for pair in pairs[1:-2])
-        self.proxy = Line(pairs[-2][0], "proxy")
-        self.listener = Line(pairs[-1][0], "listener")
+        self._said = b""
+        self.keeper = Line(pairs[0][0], "keeper", self._last_words)
+        self.probers = tuple(Line(pair[0], "prober", self._last_words) for pair in pairs[1:-2])
+        self.proxy = Line(pairs[-2][0], "proxy", self._last_words)
+        self.listener = Line(pairs[-1][0], "listener", self._last_words)
         try:
             self.mode = str(self.keeper.receive()["mode"])
         except ClusterError as trouble:
-            said = self._last_words()
             self.close()
-            if said and not trouble.advice:
-                raise ClusterError(f"the lab did not start: {said}") from trouble
+            if not trouble.advice:
+                raise ClusterError(f"the lab did not start: {trouble}") from trouble
             raise
 
     @property
@@ -194,18 +203,19 @@ class Processes:
             self._process.stderr.close()
 
     def _last_words(self) -> str:
-        deadline = time.monotonic() + 2.0
+        """The first complaint of any of the processes; what others say later follows from it.
+
+        A process has said all that it has to say by the time that its sockets close.
+        """
         stream = self._process.stderr
         assert stream is not None
-        words = b""
-        while time.monotonic() < deadline:
-            readable, _, _ = select.select([stream], [], [], max(0.0, deadline - time.monotonic()))
-            data = os.read(stream.fileno(), 4096) if readable else b""
+        while not stream.closed and select.select([stream], [], [], 0)[0]:
+            data = os.read(stream.fileno(), 4096)
             if not data:
                 break
-            words += data
-        lines = words.decode("utf-8", "replace").strip().splitlines()
-        return lines[-1] if lines else ""
+            self._said += data
+        lines = self._said.decode("utf-8", "replace").splitlines()
+        return next((item for item in lines if item[:1].strip() and not item.startswith("Traceback")), "")
 
 
 def nft_program() -> str | None:

@@ -10,8 +10,12 @@ from harness.clusters.lab.link import Processes
 from harness.clusters.lab.proxy_table import has_applications, make_table
 from harness.clusters.resolve import node_place
 from harness.engine.cluster import ClusterError
+from harness.model.personality import GENERIC, Personality
 from harness.model.rules import Stage
 from harness.model.topology import Topology
+
+_SHARE = 0.75
+"""The part of the time that a probe may take which the proxy may stand still; the rest is for the others."""
 
 
 class Proxied:
@@ -22,9 +26,10 @@ class Proxied:
             It stays then, because connections outlive rules.
     """
 
-    def __init__(self, processes: Processes) -> None:
+    def __init__(self, processes: Processes, personality: Personality = GENERIC) -> None:
         self.ruleset = ""
         self._processes = processes
+        self._personality = personality
         self._open: set[str] = set()
 
     def prepare(
@@ -48,7 +53,8 @@ class Proxied:
             self._processes.keeper.ask({"op": "build", "operations": operations})
             self._processes.proxy.ask({"op": "open", "places": places})
             self._open.update(places)
-        answer = self._processes.proxy.ask(make_table(stages, topology, addressing))
+        table = make_table(stages, topology, addressing, self._personality)
+        answer = self._processes.proxy.ask(table)
         learned: Mapping[str, Sequence[Sequence[str]]] = answer["learned"]
         return learned
 
@@ -57,13 +63,34 @@ class Proxied:
         if self.ruleset:
             self._processes.proxy.ask({"op": "swap"})
 
-    def check(self) -> None:
+    def check(self, since: float) -> float:
         """Make sure that the proxy is alive and has served what it was sent: else nothing measured counts.
+
+        Args:
+            since: When the measurement began, on the clock of `time.monotonic`.
+
+        Returns:
+            Seconds for which the proxy has stood still since then, at most.
 
         Raises:
             ClusterError: It is gone, or could not do its work.
         """
-        if self.ruleset:
-            troubles = self._processes.proxy.ask({"op": "troubles"})["troubles"]
-            if troubles:
-                raise ClusterError(f"the lab's proxy failed: {'; '.join(troubles)}")
+        if not self.ruleset:
+            return 0.0
+        answer = self._processes.proxy.ask({"op": "troubles", "since": since})
+        if answer["troubles"]:
+            raise ClusterError(f"the lab's proxy failed: {'; '.join(answer['troubles'])}")
+        return float(answer["stood"])
+
+
+def overdue(stood: float, timeout: float) -> bool:
+    """Whether somebody who waited for the proxy may have given up because it stood still."""
+    return stood > timeout * _SHARE
+
+
+def stood_still(stood: float) -> ClusterError:
+    """What to say of a measurement that the proxy has spoilt."""
+    return ClusterError(
+        f"the lab's proxy stood still for {stood:.1f} s while it was asked",
+        "this machine is too busy: run fewer scenarios at a time (--jobs), or raise connectTimeout",
+    )

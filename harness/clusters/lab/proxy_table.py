@@ -8,8 +8,10 @@ from typing import Any
 from harness.clusters.lab.addressing import FAMILIES, POD_RANGES, Addressing
 from harness.clusters.lab.clauses import name_set
 from harness.model.application import Application, DnsRules, HttpRule, HttpRules, ServerNames
+from harness.model.personality import GENERIC, Personality
 from harness.model.rules import Action, Block, Direction, Match, Ports, Reach, Stage
 from harness.model.topology import Family, Topology
+from harness.model.verdict import Verdict
 
 _LAST_PORT = 65535
 
@@ -21,7 +23,9 @@ def has_applications(stages: Sequence[Stage]) -> bool:
     )
 
 
-def make_table(stages: Sequence[Stage], topology: Topology, addressing: Addressing) -> dict[str, Any]:
+def make_table(
+    stages: Sequence[Stage], topology: Topology, addressing: Addressing, personality: Personality = GENERIC
+) -> dict[str, Any]:
     """The `table` message (see probes/PROTOCOL.md)."""
     maker = _Maker(addressing)
     subjects: list[list[Any]] = []
@@ -40,6 +44,7 @@ def make_table(stages: Sequence[Stage], topology: Topology, addressing: Addressi
         "subjects": subjects,
         "pods": pods,
         "sets": _name_sets(stages),
+        "reject": "NXDOMAIN" if personality.denied_lookup is Verdict.DNS_NXDOMAIN else "REFUSED",
     }
 
 

@@ -14,15 +14,14 @@ from harness.clusters.lab.addressing import Addressing
 from harness.clusters.lab.dns import make_zone
 from harness.clusters.lab.flows import LabFlows
 from harness.clusters.lab.link import Processes
-from harness.clusters.lab.proxied import Proxied
-from harness.clusters.lab.svids import LabSvids
-from harness.clusters.lab.sweeper import Sweeper
+from harness.clusters.lab.proxied import Proxied, overdue, stood_still
+from harness.clusters.lab.sweeper import AGAIN, Sweeper
 from harness.clusters.lab.wiring import Wiring
 from harness.clusters.resolve import external_place, node_place
 from harness.dialects.registry import compile_all
 from harness.engine.cluster import ClusterError, Flows, InForce
 from harness.model.builtin import DNS_POD, with_builtins
-from harness.model.outcome import Observation
+from harness.model.outcome import Observation, OutcomeKind
 from harness.model.personality import GENERIC, Personality
 from harness.model.policy import Policy, PolicyRef
 from harness.model.probe import Probe, TlsRequest
@@ -39,13 +38,7 @@ class LabWorld:
     connect_timeout = CONNECT_TIMEOUT
     sweeps = 1
 
-    def __init__(
-        self,
-        processes: Processes,
-        nonce: str,
-        personality: Personality = GENERIC,
-        workload_api: str = "",
-    ) -> None:
+    def __init__(self, processes: Processes, nonce: str, personality: Personality = GENERIC) -> None:
         self._processes = processes
         self._personality = personality
         self._addressing = Addressing()
@@ -56,8 +49,7 @@ class LabWorld:
         self._compiled: dict[str, enforce.Compiled] = {}
         self._tables: dict[tuple[str, str], str] = {}
         self._authority = Authority()
-        self._svids = LabSvids(self._authority, workload_api)
-        self._proxied = Proxied(processes)
+        self._proxied = Proxied(processes, personality)
         self._sweeper = Sweeper(processes, nonce, self._authority)
         self._certified: set[str] | None = None
         self._changed = 0.0
@@ -145,9 +137,8 @@ class LabWorld:
 
     def _certify(self) -> None:
         """Give the listeners certificates that have none yet; worlds without TLS never come here."""
-        renewed = self._svids.renew(self._topology.pods)
-        self._certified = known = set() if self._certified is None or renewed else self._certified
-        guards = guards_of(self._topology, self._authority, {*known, *self._svids.missing})
+        self._certified = known = self._certified or set()
+        guards = guards_of(self._topology, self._authority, known)
         if guards:
             self._processes.listener.ask({"op": "certify", "guards": guards})
             known.update(guards)
@@ -228,15 +219,31 @@ class LabWorld:
         """See `engine.cluster.World`."""
         if any(isinstance(probe.request, TlsRequest) for probe in probes):
             self._certify()
+        for _ in range(AGAIN):
+            seen, stood = self._sweep(probes, timeout)
+            silent = any(item.outcome.kind in (OutcomeKind.TIMEOUT, OutcomeKind.ERROR) for item in seen)
+            if not (silent and overdue(stood, timeout)):
+                return seen
+        raise stood_still(stood)
+
+    def _sweep(self, probes: Sequence[Probe], timeout: float) -> tuple[tuple[Observation, ...], float]:
+        """What is seen, and for how long the proxy stood still meanwhile."""
+        began = time.monotonic()
         seen = self._sweeper.sweep(probes, timeout, self._topology, self._addressing, self._compiled)
-        self._proxied.check()
-        return self._svids.checked(probes, seen, self._topology)
+        return seen, self._proxied.check(began)
 
     def start_flows(self, probes: Sequence[Probe], established: Sequence[Probe], timeout: float) -> Flows:
         """See `engine.cluster.World`."""
         number = self._sweeper.number()
         return LabFlows(
-            self._processes, number, probes, established, timeout, self._topology, self._addressing
+            self._processes,
+            self._proxied,
+            number,
+            probes,
+            established,
+            timeout,
+            self._topology,
+            self._addressing,
         )
 
     def blockers(self, probes: Sequence[Probe]) -> tuple[str, ...]:
@@ -247,7 +254,7 @@ class LabWorld:
         """Which counters move when each probe is sent once more, by itself."""
         for probe in probes:
             before = evidence.counters(self._processes, self._compiled)
-            self.sweep([probe], timeout)
+            self._sweep([probe], timeout)
             after = evidence.counters(self._processes, self._compiled)
             yield evidence.moved(before, after)
 

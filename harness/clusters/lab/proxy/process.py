@@ -15,6 +15,7 @@ from harness.clusters.lab.proxy.connection import Connection
 from harness.clusters.lab.proxy.dns import DnsFlow
 from harness.clusters.lab.proxy.learned import Learned, NameSet
 from harness.clusters.lab.proxy.loop import IN, OUT, Loop
+from harness.clusters.lab.proxy.pulse import Pulse
 from harness.clusters.lab.proxy.sockets import Address, Callers, acceptor, meant_for, receiver, speaker
 from harness.clusters.lab.proxy.table import Table
 from harness.clusters.lab.steering import CALLER_MARKS, PROXY_PORTS
@@ -46,6 +47,7 @@ class ProxyProcess:
         self._speakers: dict[tuple[str, Address], socket.socket] = {}
         self.learned = Learned(self._change_set, self._loop.later)
         self._callers = Callers()
+        self._pulse = Pulse(self._loop.later)
         self._troubles: list[str] = []
         self._waiting = False
         for channel in (master, keeper):
@@ -71,6 +73,7 @@ class ProxyProcess:
     def _command(self, message: dict[str, Any]) -> dict[str, Any]:
         match message["op"]:
             case "open":
+                self._pulse.begin()
                 try:
                     for node in message["places"]:
                         self._open(node)
@@ -89,7 +92,8 @@ class ProxyProcess:
                 return {"op": "swap"}
             case "troubles":
                 told, self._troubles = self._troubles, []
-                return {"op": "troubles", "troubles": told}
+                stood = self._pulse.longest(message["since"])
+                return {"op": "troubles", "troubles": told, "stood": stood}
             case other:
                 return {"op": "failed", "why": f"unknown request {other!r}"}
 
@@ -97,7 +101,7 @@ class ProxyProcess:
         if self._next is None:
             return
         (self.table, message), self._next = self._next, None
-        self._reject = message.get("reject", "REFUSED")
+        self._reject = message["reject"]
         # What was learned since the master asked is not in the sets that it has made.
         self.learned.describe(message["pods"], [NameSet.from_wire(item) for item in message["sets"]])
 

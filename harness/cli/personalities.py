@@ -1,0 +1,65 @@
+"""From what stands behind `lab?` or `--as` to a personality."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from harness.cli.exits import CliError
+
+if TYPE_CHECKING:
+    from harness.model.personality import Personality
+
+_OF_CILIUM = {"cidr": "nodes,pods", "dns": "nxdomain"}
+"""Settings that only Cilium has, each with something to write."""
+
+
+def parse_personality(query: str, where: str, advice: str) -> Personality:
+    """What `as=NAME` asks for, for Cilium with settings behind it: `&cidr=nodes,pods&dns=nxdomain`.
+
+    Args:
+        query: The text.
+        where: What a complaint begins with.
+        advice: What it ends with.
+
+    Raises:
+        CliError: It cannot be understood.
+    """
+    from harness.model.personality import CALICO, CILIUM, GENERIC, cilium_with
+
+    settings: dict[str, str] = {}
+    for part in query.split("&"):
+        key, _, value = part.partition("=")
+        if key != "as" and key not in _OF_CILIUM:
+            raise CliError(f"{where}: the lab has no setting {key!r}", advice)
+        if key in settings:
+            raise CliError(f"{where}: `{key}` stands there twice", advice)
+        settings[key] = value
+    personalities = {item.name: item for item in (GENERIC, CILIUM, CALICO)}
+    name = settings.pop("as", GENERIC.name)
+    if name not in personalities:
+        raise CliError(f"{where}: unknown personality {name!r}", advice)
+    if not settings:
+        return personalities[name]
+    if name != CILIUM.name:
+        key = next(iter(settings))
+        raise CliError(
+            f"{where}: `{key}` is a setting of Cilium's", f"write `as=cilium&{key}={_OF_CILIUM[key]}`"
+        )
+    return cilium_with(**_read(settings, where, advice))
+
+
+def _read(settings: dict[str, str], where: str, advice: str) -> dict[str, Any]:
+    """Cilium's settings as `cilium_with` takes them."""
+    from harness.model.personality import CIDR_MODES, DNS_DENIALS
+
+    found: dict[str, Any] = {}
+    if "cidr" in settings:
+        found["cidr"] = settings["cidr"].split(",")
+        wrong = next((item for item in found["cidr"] if item not in CIDR_MODES), None)
+        if wrong is not None:
+            raise CliError(f"{where}: `cidr` takes nodes and pods, not {wrong!r}", advice)
+    if "dns" in settings:
+        if settings["dns"] not in DNS_DENIALS:
+            raise CliError(f"{where}: `dns` takes refused or nxdomain, not {settings['dns']!r}", advice)
+        found["denied_lookup"] = DNS_DENIALS[settings["dns"]]
+    return found
