@@ -447,9 +447,20 @@ def test_the_form_that_nobody_checks_is_a_warning() -> None:
     assert [item.id for item in problems.found] == ["crd-form"]
 
 
-@pytest.mark.parametrize(("name", "good"), [("a", True), ("security.a", True), ("a.b.c", False)])
-def test_names_of_policies(name: str, good: bool) -> None:
-    policy, _ = parsed("selector: all()", name)
+@pytest.mark.parametrize(
+    ("name", "tier", "good"),
+    [
+        ("a", "default", True),
+        ("default.a", "default", True),
+        ("security.a", "security", True),
+        ("security.a", "default", False),
+        ("a.b.c", "default", False),
+        ("security.b.c", "security", False),
+        ("knp.default.a", "default", False),
+    ],
+)
+def test_names_of_policies(name: str, tier: str, good: bool) -> None:
+    policy, _ = parsed(f"tier: {tier}", name)
     assert (policy is not None) is good
 
 

@@ -7,7 +7,6 @@ then, and Felix leaves out what it does not understand.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 
 from harness.dialects.calico import parse_objects, parse_selectors
@@ -66,7 +65,8 @@ _SPEC = (
 )
 _GLOBAL = ("namespaceSelector", "doNotTrack", "preDNAT", "applyOnForward")
 _TYPES = {"Ingress": Direction.INGRESS, "Egress": Direction.EGRESS}
-_NAME = re.compile(r"((knp|ossg)\.default\..+|[^.]+(\.[^.]+)?)")
+_OF_KUBERNETES = "knp.default."
+_HINTS_OF_PERFORMANCE = ("AssumeNeededOnEveryNode",)
 _HINTS = {
     "podSelector": "write `selector:` with an expression such as app == 'web'",
     "endpointSelector": "write `selector:` with an expression such as app == 'web'",
@@ -110,8 +110,6 @@ def parse(
         fields["namespace"].warning("ignored-field", f"{kind} belongs to no namespace", help="leave it out")
     own = (named or namespace) if kind in NAMESPACED else ""
     head = Head(root, name, own, fields, top.get("spec"))
-    if kind in POLICIES and name and not _NAME.fullmatch(name):
-        refuse(fields["name"], "names of policies have one dot at most, behind the name of their tier")
     parsed: object
     if kind in POLICIES:
         parsed = _policy(head, kind)
@@ -154,15 +152,16 @@ def _policy(head: Head, kind: str) -> CalicoPolicy:
         )
     flags = {name: name in spec and boolean(spec[name]) for name in _GLOBAL[1:]}
     tier = spec["tier"].text() if "tier" in spec else None
+    _name(head, tier or DEFAULT_TIER)
     order = number(spec["order"]) if "order" in spec else None
     subject, place = _subject(head, spec)
     ingress = rules(spec.get("ingress"), Direction.INGRESS, head.namespace)
     egress = rules(spec.get("egress"), Direction.EGRESS, head.namespace)
     directions = _directions(spec)
     _flags(head, spec, flags)
-    for name in ("performanceHints",):
-        for item in spec[name].items() if name in spec else ():
-            item.text()
+    for item in spec["performanceHints"].items() if "performanceHints" in spec else ():
+        if item.text() not in (None, *_HINTS_OF_PERFORMANCE):
+            refuse(item, "there is no such performance hint", f"write {_HINTS_OF_PERFORMANCE[0]}, or nothing")
     return CalicoPolicy(
         head.namespace,
         tier or DEFAULT_TIER,
@@ -178,6 +177,20 @@ def _policy(head: Head, kind: str) -> CalicoPolicy:
         flags["doNotTrack"] or flags["preDNAT"],
         flags["applyOnForward"],
     )
+
+
+def _name(head: Head, tier: str) -> None:
+    """The only dot in a policy's name is behind the name of its tier."""
+    if head.name.startswith(_OF_KUBERNETES):
+        refuse(
+            head.metadata["name"],
+            f"names that begin with {_OF_KUBERNETES} are Calico's own for NetworkPolicies",
+        )
+    elif "." in head.name.removeprefix(f"{tier}."):
+        refuse(
+            head.metadata["name"],
+            f"names of policies have no dot but the one behind the name of their tier, here {tier}",
+        )
 
 
 def _subject(head: Head, spec: dict[str, Field]) -> tuple[Expression, Selector | None]:

@@ -296,7 +296,14 @@ def _named(field: Field, name: str) -> Port | None:
             help=f'write "{name.replace("-", ":")}"',
         )
         return None
-    if not _PORT_NAME.fullmatch(name) or not validate.port_name(field, name):
+    if not _PORT_NAME.fullmatch(name):
+        refuse(
+            field,
+            f"invalid name for named port ({name})",
+            "write the name of a container port, or its number",
+        )
+        return None
+    if not validate.port_name(field, name):
         return None
     return Port(0, 0, name, field.place)
 
