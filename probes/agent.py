@@ -22,6 +22,7 @@ from probes.client import Prober, raise_open_files
 from probes.desk import Desk
 from probes.server import Server
 from probes.source_ports import OWNERS, begin_by_clock, share
+from probes.svid import SvidError, obtain
 from probes.version import digest
 
 OLDEST = (3, 9)
@@ -185,6 +186,8 @@ class Probe:
                 self._pipes.send(self._receipts(message))
             elif message["op"] == "await":
                 self._pipes.send(self._await(float(message["seconds"])))
+            elif message["op"] == "svid":
+                self._pipes.send(_look_for(message["source"]))
             elif message["op"] == "ways":
                 self._pipes.send(_learn(message["ways"]))
             else:
@@ -216,6 +219,14 @@ class Probe:
         except (OSError, ValueError) as trouble:
             return {"op": "failed", "why": f"the listening process does not answer: {trouble}"}
         return answer
+
+
+def _look_for(source: dict[str, Any]) -> dict[str, Any]:
+    """Whether others issue this pod its certificate, and what it is verified with; the key stays here."""
+    try:
+        return {"op": "svid", "bundle": obtain(source).bundle, "why": ""}
+    except SvidError as trouble:
+        return {"op": "svid", "bundle": "", "why": str(trouble)}
 
 
 def _learn(found: list[list[str]]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import ssl
 from typing import Any
 
 from probes import wire
+from probes.svid import SvidError, obtain
 
 _WITHOUT_THE_WORD = {
     "TLSV1_UNRECOGNIZED_NAME": "unrecognized-name",
@@ -67,12 +68,18 @@ class Keys:
 
     def __init__(self) -> None:
         self._pairs: dict[str, tuple[str, str]] = {}
+        self._absent: dict[str, str] = {}
         self._bundles: dict[str, str] = {}
         self._contexts: dict[tuple[str, tuple[str, ...]], ssl.SSLContext] = {}
 
     def learn(self, message: dict[str, Any]) -> None:
         """Take what a `keys` message brings; what was known by the same names is forgotten."""
-        self._pairs.update({name: (pair[0], pair[1]) for name, pair in message["certificates"].items()})
+        for name, given in message["certificates"].items():
+            self._pairs.pop(name, None)
+            try:
+                self._pairs[name] = pair_of(given)
+            except SvidError as trouble:
+                self._absent[name] = str(trouble)
         self._bundles.update(message["bundles"])
         self._contexts.clear()
 
@@ -81,7 +88,10 @@ class Keys:
 
         Raises:
             KeyError: There is no such certificate or bundle.
+            SvidError: There is no such certificate, and it is known why.
         """
+        if certificate in self._absent and certificate not in self._pairs:
+            raise SvidError(self._absent[certificate])
         key = (certificate, tuple(trust or ("",)))
         context = self._contexts.get(key)
         if context is None:
@@ -99,6 +109,18 @@ class Keys:
         if certificate:
             load_pair(context, *self._pairs[certificate])
         return context
+
+
+def pair_of(given: list[str] | dict[str, Any]) -> tuple[str, str]:
+    """A certificate with its key: as they came, or of who issues them (see `probes.svid`).
+
+    Raises:
+        SvidError: Nobody issues any.
+    """
+    if isinstance(given, dict):
+        found = obtain(given)
+        return found.certificate, found.key
+    return given[0], given[1]
 
 
 def server_context(pair: tuple[str, str], bundle: str) -> ssl.SSLContext:

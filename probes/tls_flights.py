@@ -31,7 +31,7 @@ class TlsFlight(StreamFlight):
             return
         try:
             context = prober.keys.client(options.get("certificate") or "", options.get("trust"))
-        except (KeyError, ssl.SSLError) as trouble:
+        except (KeyError, ValueError, ssl.SSLError) as trouble:
             self.give_up(prober, f"no client can be made of the certificates: {trouble}")
             return
         self._session = Session(context, server=False, name=options.get("sni"))

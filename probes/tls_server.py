@@ -7,7 +7,7 @@ from collections import OrderedDict
 from typing import Any
 
 from probes import wire
-from probes.tls import Session, hello_id, server_context, spiffe_ids, why
+from probes.tls import Session, hello_id, pair_of, server_context, spiffe_ids, why
 
 BEGUN, DONE, REFUSED = "begun", "done", "refused: "
 MOST_REMEMBERED = 200_000
@@ -39,11 +39,15 @@ class Guard:
     """The certificate of one listener.
 
     Args:
-        message: `certificate` (a pair of PEM texts), `bundle` and `ports` of an entry of a `certify` message.
+        message: An entry of a `certify` message: `certificate` (a pair of PEM texts, or who issues them),
+            `bundle` and `ports`.
+
+    Raises:
+        SvidError: Nobody issues a certificate.
     """
 
     def __init__(self, message: dict[str, Any]) -> None:
-        certificate, key = message["certificate"]
+        certificate, key = pair_of(message["certificate"])
         self._allow = {int(port): frozenset(ids) for port, ids in message["ports"].items()}
         self._open = server_context((certificate, key), "")
         self._strict = server_context((certificate, key), message["bundle"]) if self._allow else None

@@ -33,13 +33,22 @@ class Authority:
     def __init__(self) -> None:
         self._domains: dict[str, _Domain] = {}
         self._issued: dict[tuple[str, bool], Pair] = {}
+        self._learned: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return "Authority(…)"
 
     def bundle(self, domain: str) -> str:
-        """The certificate that those of a trust domain are verified with."""
-        return self._domain(domain).certificate
+        """What certificates of a trust domain are verified with: its own, and what was learned."""
+        return self._domain(domain).certificate + self._learned.get(domain, "")
+
+    def learn(self, domain: str, bundle: str) -> None:
+        """Have certificates believed that another authority of a trust domain issues."""
+        self._learned[domain] = bundle
+
+    def adopt(self, identity: str, pair: Pair) -> None:
+        """Hand out a certificate that another authority has issued."""
+        self._issued[identity, False] = pair
 
     def svid(self, identity: str, *, expired: bool = False) -> Pair:
         """An X.509-SVID: a certificate that names one SPIFFE ID."""

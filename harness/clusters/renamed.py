@@ -169,8 +169,14 @@ class RenamedWorld:
         split = seen.split and re.sub(
             r"[^\s/]+/", lambda found: self._renaming.authored(found[0]), seen.split
         )
+        ids = {real: name for name, real in self._renaming.spiffe_ids(self._topology).items()}
         return replace(
-            seen, outcome=_outcome(seen.outcome, self._renaming), expected_servers=servers, split=split
+            seen,
+            outcome=_outcome(seen.outcome, self._renaming),
+            expected_servers=servers,
+            split=split,
+            client_identity=ids.get(seen.client_identity, seen.client_identity),
+            server_identity=ids.get(seen.server_identity, seen.server_identity),
         )
 
     def _names(self, probe: Probe) -> tuple[str, ...]:

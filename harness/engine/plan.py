@@ -118,6 +118,8 @@ def needs(scenario: Scenario) -> dict[str, str]:
                 need("sctp", f"{pod.id} listens on SCTP")
             if pod.host_network:
                 need("host-network", f"{pod.id} has hostNetwork")
+            if pod.svid is not None:
+                need(pod.svid.feature, f"{pod.id} has its identity from {pod.svid}")
         for external in topology.externals.values():
             need("external", f"external {external.name}")
             if external.names:

@@ -28,7 +28,9 @@ FEATURES: Mapping[str, str] = MappingProxyType(
         "nodeport": "services of type NodePort",
         "sctp": "SCTP between pods",
         "staged": "staged policies, which are told of and not enforced",
+        "svid-files": "files of a certificate that others keep fresh, in a pod's volume",
         "tiers": "policy tiers that users may make",
+        "workload-api": "SPIFFE's Workload API, from which pods get their certificates (CSI driver of SPIRE)",
     }
 )
 """Every feature, with what it means."""

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from harness.model.builtin import CLUSTER_DOMAIN
-from harness.model.probe import DnsQuery, HttpRequest, Probe, Source, SourceKind, TargetKind
+from harness.model.identity import in_namespace
+from harness.model.probe import DnsQuery, HttpRequest, Probe, Source, SourceKind, TargetKind, TlsRequest
 from harness.model.topology import METADATA_NAME, Topology
 
 _DOMAIN = tuple(CLUSTER_DOMAIN.split("."))
@@ -79,14 +80,41 @@ class Renaming:
         labels[at] = self.namespace(labels[at].lower())
         return ".".join(labels) + name[len(bare) :]
 
+    def spiffe_ids(self, topology: Topology) -> dict[str, str]:
+        """SPIFFE IDs on the cluster of pods whose certificates others issue, by those of the author.
+
+        They follow from the namespace's name there; what netcheck issues keeps the author's.
+        """
+        found = {}
+        for pod in topology.pods.values():
+            if pod.svid is not None and pod.identity is not None:
+                real = in_namespace(pod.identity, pod.namespace, self.namespace(pod.namespace))
+                if real != pod.identity:
+                    found[pod.identity] = real
+        return found
+
     def topology(self, topology: Topology) -> Topology:
         """The world under its names on the cluster; the order stays, externals stay."""
+        ids = self.spiffe_ids(topology)
         namespaces = {}
         for item in topology.namespaces.values():
             real = self.namespace(item.name)
             labels = {**item.labels, METADATA_NAME: real}
             namespaces[real] = replace(item, name=real, labels=labels)
-        pods = [replace(pod, namespace=self.namespace(pod.namespace)) for pod in topology.pods.values()]
+        pods = [
+            replace(
+                pod,
+                namespace=self.namespace(pod.namespace),
+                listeners=tuple(
+                    replace(item, allow=tuple(ids.get(one, one) for one in item.allow))
+                    for item in pod.listeners
+                )
+                if ids
+                else pod.listeners,
+                identity=pod.identity and ids.get(pod.identity, pod.identity),
+            )
+            for pod in topology.pods.values()
+        ]
         services = [
             replace(one, namespace=self.namespace(one.namespace)) for one in topology.services.values()
         ]
@@ -118,6 +146,11 @@ class Renaming:
         if isinstance(request, DnsQuery):
             name = self._searched(request.name, probe.source, topology) if request.search else request.name
             request = replace(request, name=self.host(name))
+        if isinstance(request, TlsRequest) and request.mutual is not None:
+            ids, mutual = self.spiffe_ids(topology), request.mutual
+            server = mutual.server and ids.get(mutual.server, mutual.server)
+            mutual = replace(mutual, shows=ids.get(mutual.shows, mutual.shows), server=server)
+            request = replace(request, mutual=mutual)
         return Probe(source, target, probe.family, request)
 
     def _searched(self, name: str, source: Source, topology: Topology) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from harness.model.identity import SvidSource
+
 DEFAULT_NODES = ("a", "b")
 """Every world has at least two nodes, so that both same-node and cross-node paths exist."""
 
@@ -69,6 +71,7 @@ class Pod:
         node: Letter of the node that the author asked for; None = spread.
         host_network: The pod shares its node's network namespace and address.
         identity: SPIFFE ID that its certificate names; None = it has none.
+        svid: Who gives it this certificate; None = netcheck issues it.
     """
 
     namespace: str
@@ -80,6 +83,7 @@ class Pod:
     node: str | None = None
     host_network: bool = False
     identity: str | None = None
+    svid: SvidSource | None = None
 
     @property
     def id(self) -> str:

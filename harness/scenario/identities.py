@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from harness.model.identity import by_account, complaint
+from harness.model.identity import WORKLOAD_API, SvidSource, by_account, complaint
 from harness.model.probe import (
     EXPIRED,
     NO_CERTIFICATE,
@@ -22,7 +22,7 @@ from harness.model.topology import Listener, Protocol, Topology
 from harness.scenario import names
 from harness.scenario.located import Text
 from harness.scenario.schema import CellSpec, MutualSpec, TlsSpec
-from harness.scenario.world_schema import MutualPortSpec
+from harness.scenario.world_schema import IdentitySpec, MutualPortSpec
 from harness.source import Place
 from harness.source.diagnostics import Problems, did_you_mean
 
@@ -30,13 +30,63 @@ SHOWN = (OWN, EXPIRED, OTHER_TRUST_DOMAIN, NO_CERTIFICATE)
 EXAMPLE = "spiffe://cluster.local/ns/production/sa/api"
 
 
-def identity(text: Text | None, namespace: str, account: str, problems: Problems) -> str | None:
-    """The SPIFFE ID of a pod; None when it has none, or when what stands there was reported."""
-    if text is None:
+_ISSUER = "netcheck"
+_ID_HELP = "; or `true` for the one of its service account"
+
+
+def identity(
+    spec: Text | IdentitySpec | None, namespace: str, account: str, problems: Problems
+) -> tuple[str | None, SvidSource | None]:
+    """The SPIFFE ID of a pod and who gives it its certificate.
+
+    None of them when it has none, or when what stands there was reported.
+    """
+    own = by_account(namespace, account)
+    if isinstance(spec, IdentitySpec):
+        id = own if spec.id in (None, "true") else _spiffe_id(spec.id, problems, extra=_ID_HELP)
+        return id, _source(spec, problems)
+    if spec is None:
+        return None, None
+    if spec == "true":
+        return own, None
+    if spec == WORKLOAD_API:
+        return own, SvidSource()
+    near = "" if "://" in spec else did_you_mean(spec, (WORKLOAD_API,))
+    if near:
+        problems.error("bad-identity", f'"{spec}" is no SPIFFE ID', spec.place, help=near)
+        return None, None
+    return _spiffe_id(spec, problems, extra=_ID_HELP), None
+
+
+def _source(spec: IdentitySpec, problems: Problems) -> SvidSource | None:
+    """Who issues the certificate; None = netcheck, or it was reported."""
+    if spec.files is not None:
+        if spec.source is not None:
+            problems.error(
+                "bad-identity",
+                "`from:` and `files:` stand side by side",
+                spec.source.place,
+                help="leave one out: the certificate comes from there",
+            )
+        elif not spec.files.startswith("/") or ".." in spec.files.split("/"):
+            problems.error(
+                "bad-identity",
+                f'"{spec.files}" is no absolute path of a directory',
+                spec.files.place,
+                help="such as /run/spiffe; in it are svid.pem, svid_key.pem and svid_bundle.pem",
+            )
+        return SvidSource(str(spec.files).rstrip("/"))
+    if spec.source is None or spec.source == _ISSUER:
         return None
-    if text == "true":
-        return by_account(namespace, account)
-    return _spiffe_id(text, problems, extra="; or `true` for the one of its service account")
+    if spec.source != WORKLOAD_API:
+        near = did_you_mean(spec.source, (WORKLOAD_API, _ISSUER))
+        problems.error(
+            "bad-identity",
+            f'"{spec.source}" issues no certificates',
+            spec.source.place,
+            help=near or f"write {WORKLOAD_API} or {_ISSUER}, or `files:` instead",
+        )
+    return SvidSource()
 
 
 def _spiffe_id(text: Text, problems: Problems, extra: str = "") -> str | None:

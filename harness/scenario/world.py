@@ -140,7 +140,7 @@ class World:
                 help="write one letter, a to z; pods with the same letter share a node",
             )
         owner = f"pod {namespace}/{name}"
-        own = identity(spec.identity, namespace, "default" if account is None else account, self.problems)
+        own, svid = identity(spec.identity, namespace, str(account or "default"), self.problems)
         ports = listeners(spec.listen, place, self.problems, owner)
         pod = Pod(
             namespace,
@@ -152,6 +152,7 @@ class World:
             None if spec.node is None else str(spec.node),
             spec.host_network,
             own,
+            svid,
         )
         if pod.host_network and pod.node is not None:
             self._host_ports(pod, key)

@@ -82,6 +82,28 @@ class MutualPortSpec(Part):
     allow: Texts = Field(description="SPIFFE IDs whose certificates the port takes.")
 
 
+class IdentitySpec(Part):
+    """An identity whose certificate netcheck does not issue."""
+
+    id: AnyText | None = Field(
+        None, description="SPIFFE ID; that of the namespace and service account when absent."
+    )
+    source: AnyText | None = Field(
+        None, alias="from", description="Who issues the certificate: `workload-api`, or `netcheck`."
+    )
+    files: AnyText | None = Field(
+        None,
+        description="Absolute path of the directory with svid.pem, svid_key.pem and svid_bundle.pem, as "
+        "spiffe-helper writes them, or tls.crt, tls.key and ca.crt.",
+    )
+
+
+Identity = Annotated[
+    Annotated[AnyText, Tag("text")] | Annotated[IdentitySpec, Tag("mapping")],
+    Discriminator(_text_or_table),
+]
+
+
 class PodSpec(Part):
     """A pod."""
 
@@ -97,10 +119,11 @@ class PodSpec(Part):
     host_network: Flag = Field(
         False, alias="hostNetwork", description="The pod shares its node's network and address."
     )
-    identity: AnyText | None = Field(
+    identity: Identity | None = Field(
         None,
         description="SPIFFE ID of the pod's certificate; `true` = that of its namespace and service account: "
-        "spiffe://cluster.local/ns/NAMESPACE/sa/ACCOUNT.",
+        "spiffe://cluster.local/ns/NAMESPACE/sa/ACCOUNT; `workload-api` = that, with the certificate that "
+        "SPIFFE's Workload API gives the pod.",
     )
     mtls: Annotated[dict[AnyText, MutualPortSpec], Present()] = Field(
         {}, description="Ports of `listen` that take only some identities, with mutual TLS."

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness.clusters.lab.cluster import LabCluster
+from harness.engine.plan import needs
 from harness.engine.run import run
 from harness.model.result import RunResult, ScenarioResult
 from harness.model.verdict import Status
@@ -35,7 +36,7 @@ def _of(result: RunResult, name: str) -> ScenarioResult:
 def test_a_shipped_scenario_passes(result: RunResult, name: str) -> None:
     scenario = _of(result, name)
     if scenario.skipped:
-        missing = set(scenario.scenario.needs) - result.backend.features
+        missing = needs(scenario.scenario).keys() - result.backend.features
         assert missing, f"skipped although nothing is missing: {scenario.skipped}"
         pytest.skip(scenario.skipped)
     assert scenario.error == ""

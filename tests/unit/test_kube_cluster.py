@@ -59,6 +59,8 @@ class Server:
             }
         if path == "/apis":
             return {"groups": []}
+        if path.startswith("/apis/storage.k8s.io/"):
+            raise ApiError("no such driver", 404)
         if path.endswith("/kube-system/pods"):
             if self._pods is None:
                 raise ApiError("no", self._refusal)

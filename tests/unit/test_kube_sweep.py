@@ -85,6 +85,7 @@ class Network:
         self.sweeps: list[int] = []
         self.specs: list[list[Any]] = []
         self.authority = Authority()
+        self.sources: dict[str, dict[str, str]] = {}
         self.guards: list[str] = []
 
     def certify(self, guards: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from harness.clusters.kube import cluster_dns, families, nodes, trespass
+from harness.clusters.kube import cluster_dns, families, nodes, svids, trespass
 from harness.clusters.kube.addresses import Addresses
 from harness.clusters.kube.api import Api, ApiError
 from harness.clusters.kube.bundle import Agent
@@ -107,7 +107,13 @@ class KubeCluster:
         lacks = {}
         if dns.trouble:
             features -= {"dns"}
-            lacks = {"dns": dns.trouble}
+            lacks["dns"] = dns.trouble
+        template = self._options.template
+        for feature, why in svids.features(api, template.spiffe, template.svid_files).items():
+            if why:
+                lacks[feature] = why
+            else:
+                features |= {feature}
         names, family = (self._cni.name, "kubernetes"), families.primary(self._dns)
         self.backend = Backend(spec, names, versions, features, lacks=lacks, family=family)
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from harness.clusters.authority import Authority
-from harness.clusters.certificates import Wallet
+from harness.clusters.certificates import Source, Wallet
 from harness.clusters.kube.api import Api
 from harness.clusters.kube.bundle import Agent
 from harness.clusters.kube.fates import fate
 from harness.clusters.kube.streams import ExecPipe, Pipe, Stream, StreamError
+from harness.clusters.svids import Answer
 from harness.engine.cluster import ClusterError
 
 WIDTH = 64
@@ -53,6 +54,7 @@ class Fleet:
 
     Attributes:
         authority: Issues the certificates of the world.
+        sources: Who else issues certificates, which only their pods can ask for; by source.
     """
 
     def __init__(self, api: Api, nonce: str, agent: Agent) -> None:
@@ -64,7 +66,8 @@ class Fleet:
         self._broken: dict[str, str] = {}
         self._numbers = itertools.count(1)
         self.authority = Authority()
-        self._certified: dict[str, str] = {}
+        self.sources: dict[str, Source] = {}
+        self._certified: dict[str, tuple[str, dict[str, Any]]] = {}
         self._pool = ThreadPoolExecutor(WIDTH, thread_name_prefix="stream")
 
     def connect(self, pods: Iterable[str], places: Mapping[str, str] | None = None) -> None:
@@ -132,7 +135,7 @@ class Fleet:
         def one(pod: str) -> list[list[Any]]:
             def talk(stream: Stream) -> list[list[Any]]:
                 stream.wallet = stream.wallet or Wallet(self.authority)
-                keys = stream.wallet.lacking(plan[pod])
+                keys = stream.wallet.lacking(plan[pod], self.sources.get(pod))
                 if keys is not None:
                     stream.send(keys)
                 stream.send({"op": "sweep", "id": number, "timeout": timeout, "attempts": attempts})
@@ -192,6 +195,8 @@ class Fleet:
     def certify(self, guards: Mapping[str, dict[str, Any]]) -> None:
         """Give listening processes their certificates that have none, or were started anew since.
 
+        Those of others are asked for again each time.
+
         One that cannot be reached has none: then its listener proves nothing, and its probes are errors.
 
         Args:
@@ -207,14 +212,39 @@ class Fleet:
                         return str(answer["life"])
 
             with contextlib.suppress(StreamError):
-                self._certified[pod] = self._talk(pod, talk)
+                self._certified[pod] = (self._talk(pod, talk), guards[pod])
 
         lacking = [
             pod
             for pod in guards
-            if pod in self._streams and self._certified.get(pod, "") != self._streams[pod].life
+            if pod in self._streams
+            and (pod in self.sources or self._certified.get(pod) != (self._streams[pod].life, guards[pod]))
         ]
         list(self._pool.map(one, lacking))
+
+    def svids(self, sources: Mapping[str, Source]) -> dict[str, Answer]:
+        """Ask pods for the bundles of the certificates that others issue to them.
+
+        Args:
+            sources: Who issues them, by pod; they are known from now on.
+        """
+        self.sources = dict(sources)
+
+        def one(pod: str) -> Answer:
+            def talk(stream: Stream) -> Answer:
+                stream.send({"op": "svid", "source": sources[pod]})
+                while True:
+                    answer = stream.receive(MARGIN)
+                    if answer["op"] == "svid":
+                        return answer["bundle"], answer["why"]
+
+            try:
+                return self._talk(pod, talk)
+            except StreamError as trouble:
+                return "", str(trouble)
+
+        names = list(sources)
+        return dict(zip(names, self._pool.map(one, names), strict=True))
 
     def ask(self, pod: str, talk: Callable[[Stream], _Answer]) -> _Answer:
         """Speak with one pod's agent.

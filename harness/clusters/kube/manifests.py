@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.clusters.kube import owners
+from harness.clusters.kube import owners, svids
 from harness.clusters.kube.bundle import Agent
 from harness.clusters.kube.images import DEFAULT_IMAGE, START_SECONDS
 from harness.clusters.kube.meshes import ANNOTATIONS
@@ -106,6 +106,9 @@ def pod(item: Pod, run: str, node: str, options: PodOptions) -> Json:
         "resources": options.template.resources or {"requests": {"cpu": "5m", "memory": "32Mi"}},
     }
     template = options.template
+    volumes, mounts = svids.mounted(item, template.spiffe, template.svid_files)
+    if mounts:
+        container["volumeMounts"] = mounts
     security: Json = {
         "runAsNonRoot": True,
         "runAsUser": 65532,
@@ -132,6 +135,8 @@ def pod(item: Pod, run: str, node: str, options: PodOptions) -> Json:
     }
     if item.host_network:
         spec |= {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"}
+    if volumes:
+        spec["volumes"] = volumes
     if options.secrets:
         spec["imagePullSecrets"] = [{"name": secret.name} for secret in options.secrets]
     tolerations = list(template.tolerations)

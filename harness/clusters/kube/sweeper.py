@@ -12,6 +12,8 @@ from harness.clusters.kube.addresses import Addresses
 from harness.clusters.kube.draws import SECONDS, draw
 from harness.clusters.kube.external_agents import ExternalAgents, UnwitnessedError
 from harness.clusters.kube.fleet import Arrived, Fleet
+from harness.clusters.kube.fleet_svids import KubeSvids
+from harness.clusters.kube.svids import WorkloadApi
 from harness.clusters.request_options import UnresolvedError
 from harness.clusters.resolve import Proof, Resolved, Resolver
 from harness.clusters.results import KIND, LOOKUP, TOKEN, Outcomes, undecided
@@ -46,8 +48,16 @@ class Sweeper:
 
     doubt = ""
 
-    def __init__(self, fleet: Fleet, addresses: Addresses, externals: ExternalAgents, hub: str) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        addresses: Addresses,
+        externals: ExternalAgents,
+        hub: str,
+        workload_api: WorkloadApi | None = None,
+    ) -> None:
         self._fleet = fleet
+        self._svids = KubeSvids(fleet, workload_api or WorkloadApi())
         self._addresses = addresses
         self._externals = externals
         self._hub = hub
@@ -102,13 +112,16 @@ class Sweeper:
             found[index] = replace(
                 seen, unwitnessed=_unwitnessed(resolved[index]), split=splits.get(index, "")
             )
-        return tuple(found[index] for index in range(len(probes)))
+        whole = [found[index] for index in range(len(probes))]
+        return self._svids.checked(probes, whole, topology)
 
     def _certify(self, topology: Topology, probes: Sequence[Probe]) -> None:
         """Have every listener guard its ports; worlds without TLS have nothing to guard."""
         speaks = any(isinstance(probe.request, TlsRequest) for probe in probes)
         if speaks or any(strict(pod) for pod in topology.pods.values()):
-            self._fleet.certify(guards_of(topology, self._fleet.authority, ()))
+            self._svids.renew(topology.pods)
+            missing, sources = self._svids.missing, self._fleet.sources
+            self._fleet.certify(guards_of(topology, self._fleet.authority, missing, sources))
 
     # -- from probes to packets ------------------------------------------------------------------------
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.clusters.kube import svids
+from harness.clusters.kube.svids import SvidFiles, WorkloadApi
 from harness.dialects import validate
 from harness.dialects.fields import Field
 from harness.source.diagnostics import Diagnostic, Problems
@@ -41,6 +43,8 @@ class PodTemplate:
         security: Fields of the pod's security context; None = left to the cluster.
         resources: Requests and limits of the container.
         injected: Containers that the cluster may add to a pod without the run being an error.
+        spiffe: What gives pods SPIFFE's Workload API.
+        svid_files: What gives pods the files of a certificate; None = nothing does.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -51,6 +55,8 @@ class PodTemplate:
     security: Mapping[str, Any] = field(default_factory=dict)
     resources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     injected: frozenset[str] = frozenset()
+    spiffe: WorkloadApi = field(default_factory=WorkloadApi)
+    svid_files: SvidFiles | None = None
 
 
 def load(path: Path) -> tuple[PodTemplate, list[Diagnostic], Sources]:
@@ -110,6 +116,8 @@ class _Reader:
             "affinity": self._affinity,
             "dnsConfig": self._dns,
             "injected": lambda item: frozenset(self._texts(item)),
+            "spiffe": lambda item: svids.read_api(item),
+            "svidFiles": lambda item: svids.read_files(item),
             **dict.fromkeys(("priorityClassName", "runtimeClassName", "schedulerName"), self._name),
         }
         sections = root.section(readers, _REFUSED, f"a pod template has {', '.join(readers)}")
@@ -124,6 +132,8 @@ class _Reader:
             security=read.get("securityContext", {}),
             resources=read.get("resources", {}),
             injected=read.get("injected", frozenset()),
+            spiffe=read.get("spiffe", WorkloadApi()),
+            svid_files=read.get("svidFiles"),
         )
 
     def _labels(self, item: Field) -> dict[str, str]:

@@ -85,7 +85,7 @@ class KubeWorld:
         self._agents = agents
         self._externals = externals
         self._ways = ServiceWays(api, canary, run)
-        self._sweeper = Sweeper(self._fleet, addresses, externals, canary.hub)
+        self._sweeper = Sweeper(self._fleet, addresses, externals, canary.hub, options.template.spiffe)
         self._topology = Topology()
         self._standing = Standing(api, run)
         self._stay = stay

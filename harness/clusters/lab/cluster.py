@@ -12,8 +12,10 @@ from collections.abc import Sequence
 
 from harness.clusters.lab import kept
 from harness.clusters.lab.link import Processes, nft_program
+from harness.clusters.lab.svids import endpoint
 from harness.clusters.lab.world import LabWorld
 from harness.engine.cluster import Claims, ClusterError, Waits
+from harness.model.identity import WORKLOAD_API
 from harness.model.personality import GENERIC, Personality
 from harness.model.result import Backend
 from harness.model.scenario import Scenario
@@ -36,6 +38,7 @@ FEATURES = frozenset(
         "l7-http",
         "mutual-auth",
         "node-selectors",
+        "svid-files",
     }
 )
 
@@ -67,6 +70,10 @@ class LabCluster:
         self._lock = threading.Lock()
         self._spare: Processes | None = Processes()
         foreign = _FOREIGN.get(personality.name, {}) if personality else {}
+        self._workload_api, absent = endpoint()
+        features = FEATURES | ({"sctp"} if has_sctp() else frozenset())
+        if self._workload_api:
+            features |= {WORKLOAD_API}
         self.backend = Backend(
             spec=spec,
             names=("lab", (personality or GENERIC).name),
@@ -76,8 +83,8 @@ class LabCluster:
                 "python": platform.python_version(),
                 "namespaces": self._spare.mode,
             },
-            features=(FEATURES | ({"sctp"} if has_sctp() else frozenset())) - foreign.keys(),
-            lacks=foreign,
+            features=features - foreign.keys(),
+            lacks={**foreign, **({WORKLOAD_API: absent} if absent else {})},
             personality=personality or GENERIC,
             adapts=personality is None,
         )
@@ -93,7 +100,8 @@ class LabCluster:
         """Build the scenario's world."""
         with self._lock:
             processes, self._spare = self._spare, None
-        world = LabWorld(processes or Processes(), run, self.backend.of(scenario).personality)
+        personality = self.backend.of(scenario).personality
+        world = LabWorld(processes or Processes(), run, personality, self._workload_api)
         try:
             world.reshape(scenario.topology)
         except BaseException:

@@ -15,6 +15,7 @@ from harness.clusters.lab.dns import make_zone
 from harness.clusters.lab.flows import LabFlows
 from harness.clusters.lab.link import Processes
 from harness.clusters.lab.proxied import Proxied, overdue, stood_still
+from harness.clusters.lab.svids import LabSvids
 from harness.clusters.lab.sweeper import AGAIN, Sweeper
 from harness.clusters.lab.wiring import Wiring
 from harness.clusters.resolve import external_place, node_place
@@ -38,7 +39,13 @@ class LabWorld:
     connect_timeout = CONNECT_TIMEOUT
     sweeps = 1
 
-    def __init__(self, processes: Processes, nonce: str, personality: Personality = GENERIC) -> None:
+    def __init__(
+        self,
+        processes: Processes,
+        nonce: str,
+        personality: Personality = GENERIC,
+        workload_api: str = "",
+    ) -> None:
         self._processes = processes
         self._personality = personality
         self._addressing = Addressing()
@@ -49,6 +56,7 @@ class LabWorld:
         self._compiled: dict[str, enforce.Compiled] = {}
         self._tables: dict[tuple[str, str], str] = {}
         self._authority = Authority()
+        self._svids = LabSvids(self._authority, workload_api)
         self._proxied = Proxied(processes, personality)
         self._sweeper = Sweeper(processes, nonce, self._authority)
         self._certified: set[str] | None = None
@@ -137,8 +145,9 @@ class LabWorld:
 
     def _certify(self) -> None:
         """Give the listeners certificates that have none yet; worlds without TLS never come here."""
-        self._certified = known = self._certified or set()
-        guards = guards_of(self._topology, self._authority, known)
+        renewed = self._svids.renew(self._topology.pods)
+        self._certified = known = set() if self._certified is None or renewed else self._certified
+        guards = guards_of(self._topology, self._authority, {*known, *self._svids.missing})
         if guards:
             self._processes.listener.ask({"op": "certify", "guards": guards})
             known.update(guards)
@@ -223,7 +232,7 @@ class LabWorld:
             seen, stood = self._sweep(probes, timeout)
             silent = any(item.outcome.kind in (OutcomeKind.TIMEOUT, OutcomeKind.ERROR) for item in seen)
             if not (silent and overdue(stood, timeout)):
-                return seen
+                return self._svids.checked(probes, seen, self._topology)
         raise stood_still(stood)
 
     def _sweep(self, probes: Sequence[Probe], timeout: float) -> tuple[tuple[Observation, ...], float]:
