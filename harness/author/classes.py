@@ -202,9 +202,9 @@ def _ports(found: Material) -> tuple[tuple[Listener, ...], tuple[tuple[Protocol,
             here.add(number)
         elif wish.number is not None:
             here.update(_edges(wish))
-    ports = tuple(
-        (protocol, number) for protocol, found_here in numbers.items() for number in sorted(found_here)
-    )
+    # A rule about any protocol is one wish, and a number means something to each of them.
+    every = sorted(set().union(*numbers.values()))
+    ports = tuple((protocol, number) for protocol in numbers for number in every)
     return tuple(named.values()), ports
 
 

@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from harness.cli import cluster as _cluster
 from harness.cli import compare as _compare
+from harness.cli import convert as _convert
 from harness.cli import coverage as _coverage
 from harness.cli import diff as _diff
 from harness.cli import explain as _explain
@@ -26,6 +27,7 @@ __all__ = ["cli", "main"]
 _ = (
     _cluster,
     _compare,
+    _convert,
     _coverage,
     _diff,
     _explain,

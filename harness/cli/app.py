@@ -28,6 +28,7 @@ _ORDER = (
     "explain",
     "coverage",
     "mutate",
+    "convert",
     "list",
     "show",
     "report",

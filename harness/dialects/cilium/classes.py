@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.dialects.cilium.selectors import (
-    CLUSTER,
-    NAMESPACE,
-    NAMESPACE_LABELS,
-    SERVICE_ACCOUNT,
-    EndpointSelector,
-)
+from harness.dialects.cilium.selectors import CLUSTER, SERVICE_ACCOUNT, EndpointSelector
 from harness.dialects.cilium.types import CidrPeer, CiliumPolicy, EndpointPeer, EntityPeer, NodePeer
-from harness.dialects.selectors import Operator
 from harness.model.policy import Policy
 from harness.model.rules import Direction
 
@@ -20,8 +13,8 @@ from harness.model.rules import Direction
 def plain(policy: Policy) -> bool:
     """Whether two pods with the same labels, ports and kind of namespace are the same to a policy.
 
-    They are not to one that names service accounts, services, groups or other namespaces, nor are two
-    connections to the same port to one that looks into them or tells ICMP by its type.
+    They are not to one that names service accounts, services or groups, nor are two connections to the same
+    port to one that looks into them or tells ICMP by its type.
     """
     parsed = policy.parsed
     if not isinstance(parsed, CiliumPolicy):
@@ -34,7 +27,11 @@ def plain(policy: Policy) -> bool:
                     return False
                 if not all(isinstance(peer, kinds) for peer in rule.peers or ()):
                     return False
-    return all(_plain(selector, policy.namespace) for selector in _selectors(parsed))
+    return not any(
+        term.requirement.key in (SERVICE_ACCOUNT, CLUSTER)
+        for selector in _selectors(parsed)
+        for term in selector.terms
+    )
 
 
 def _selectors(parsed: CiliumPolicy) -> Iterator[EndpointSelector]:
@@ -46,14 +43,3 @@ def _selectors(parsed: CiliumPolicy) -> Iterator[EndpointSelector]:
                 for peer in rule.peers or ():
                     if isinstance(peer, EndpointPeer):
                         yield peer.selector
-
-
-def _plain(selector: EndpointSelector, own: str) -> bool:
-    for term in selector.terms:
-        item = term.requirement
-        if item.key in (SERVICE_ACCOUNT, CLUSTER) or item.key.startswith(NAMESPACE_LABELS):
-            return False
-        own_only = item.operator is Operator.IN and item.values == {own}
-        if item.key == NAMESPACE and item.operator is not Operator.EXISTS and not own_only:
-            return False
-    return True

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from harness.dialects.selectors import Requirement
-from harness.model.topology import Pod, Topology
+from harness.model.topology import METADATA_NAME, Pod, Topology
 from harness.source import Place
 
 ANY, K8S, RESERVED = "any", "k8s", "reserved"
@@ -79,7 +79,9 @@ class PodLabels(Mapping[str, str]):
 
     def __getitem__(self, key: str) -> str:
         if key == NAMESPACE:
-            return self._pod.namespace
+            # Worlds of all label classes have several namespaces of one name, which only the label tells.
+            labels = self._topology.namespaces[self._pod.namespace].labels
+            return labels.get(METADATA_NAME, self._pod.namespace)
         if key.startswith(NAMESPACE_LABELS):
             return self._topology.namespaces[self._pod.namespace].labels[key.removeprefix(NAMESPACE_LABELS)]
         if key == SERVICE_ACCOUNT:

@@ -1,0 +1,197 @@
+"""`netcheck convert`: policies in another dialect, and the proof that they mean the same."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli import options
+from harness.cli.app import cli
+from harness.cli.exits import CliError, ExitCode
+
+if TYPE_CHECKING:
+    from harness.author.agreement import Proof
+    from harness.author.bundle import Bundle
+    from harness.author.convert import Conversion, Converted
+    from harness.model.topology import Topology
+
+SCHEMA = "netcheck.dev/conversion/v1"
+_DIALECTS = ("kubernetes", "cilium")
+
+
+@cli.command(short_help="Policies of one dialect as policies of another, with proof.")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option(
+    "--to",
+    required=True,
+    type=click.Choice(_DIALECTS),
+    allow_from_autoenv=False,
+    help="The dialect that is wanted.",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE|DIR",
+    allow_from_autoenv=False,
+    help="Write there instead of to standard output; into a folder, one file for each policy.",
+)
+@click.option(
+    "--scenario",
+    metavar="FILE",
+    allow_from_autoenv=False,
+    help="Compare in the world of this scenario file.  [default: a world guessed from the policies]",
+)
+@options.json_option
+@options.verbose_option("List every flow that is not kept, not only some of each kind.")
+@options.color_option
+def convert(
+    paths: tuple[str, ...],
+    to: str,
+    output: str | None,
+    scenario: str | None,
+    as_json: bool,
+    verbose: bool,
+    color: str,
+) -> int:
+    """Write policies in another dialect, and prove on paper that they mean the same.
+
+    PATH is a file or folder with policies, or `-` for standard input. The proof holds every kind of
+    connection against both: pods of all label classes, nodes, the edges of all address blocks and port
+    ranges. What has no form in the other dialect is an error; nothing is left out.
+
+    Exit codes: 0 the meaning is kept (or depends on the network, which is said), 1 some flow differs, or
+    something cannot be converted, 4 usage or invalid file.
+    """
+    from harness.cli import reading
+    from harness.report import conversion as told
+    from harness.report.printer import printer
+
+    files = [Path(item) for item in paths if item != "-"]
+    bundle = _bundle(files, stdin="-" in paths, color=color)
+    target = _target(output, bundle)
+    found = _convert(bundle, to, target, color)
+    proof = _prove(bundle, found, _world(scenario, bundle, color))
+    if target is not None:
+        _write(found, target)
+    if as_json:
+        click.echo(json.dumps(_document(found, proof), indent=1))
+    elif target is None:
+        click.echo(found.text, nl=False)
+    if not as_json:
+        shade = "always" if reading.wants_color(color, sys.stderr) else "never"
+        printer(sys.stderr, shade).print(told.lines(proof, to, everything=verbose))
+    return ExitCode.DIFFERENT if proof.differing else ExitCode.OK
+
+
+def _bundle(files: Sequence[Path], *, stdin: bool, color: str) -> Bundle:
+    from harness.author.bundle import read_bundle
+    from harness.cli import reading
+    from harness.source.diagnostics import Severity
+
+    for path in files:
+        if not path.exists():
+            raise CliError(f"{path}: there is no such file or folder", "check the path")
+    bundle = read_bundle(files, stdin=reading.standard_input(color=color) if stdin else None)
+    problems = bundle.problems.sorted()
+    if any(item.severity is Severity.ERROR for item in problems):
+        shade = reading.wants_color(color, sys.stderr)
+        reading.print_diagnostics(problems, bundle.sources, sys.stderr, color=shade)
+        raise reading.InvalidFilesError(reading.tally(problems))
+    if not bundle.policies:
+        raise CliError("there is no policy in what was named", "name files or folders with manifests")
+    twice = {policy.ref for policy in bundle.policies}
+    if len(twice) < len(bundle.policies):
+        raise CliError("a policy stands twice in what was named", "name each file once")
+    return bundle
+
+
+def _target(output: str | None, bundle: Bundle) -> Path | None:
+    """The file or folder that is written; never a file that was read."""
+    if output is None:
+        return None
+    path = Path(output)
+    if path.exists() and not path.is_dir() and any(path.samefile(item) for item in bundle.files):
+        raise CliError(f"{path}: the policies are read from there", "write to another file")
+    return path / "" if output.endswith("/") and not path.exists() else path
+
+
+def _convert(bundle: Bundle, to: str, target: Path | None, color: str) -> Conversion:
+    from harness.author.convert import OUTPUT, convert
+    from harness.cli import reading
+
+    found = convert(bundle.policies, to, OUTPUT if target is None else str(target))
+    if found.problems.errors:
+        problems = found.problems.sorted()
+        shade = reading.wants_color(color, sys.stderr)
+        reading.print_diagnostics(problems, bundle.sources, sys.stderr, color=shade)
+        raise reading.InvalidFilesError(reading.tally(problems), code=ExitCode.DIFFERENT)
+    return found
+
+
+def _world(scenario: str | None, bundle: Bundle, color: str) -> Topology | None:
+    """The last state of the world of a scenario; None = it is to be guessed."""
+    from harness.cli import reading
+
+    if scenario is None:
+        return None
+    path = Path(scenario)
+    if not path.exists():
+        raise CliError(f"{path}: there is no such file or folder", "check the path")
+    read = reading.read([path], color=reading.wants_color(color, sys.stderr))
+    if not read:
+        raise CliError(f"{path} has no scenario", "name a scenario file, or leave --scenario out")
+    return read[0].steps[-1].topology
+
+
+def _prove(bundle: Bundle, found: Conversion, topology: Topology | None) -> Proof:
+    from harness.author.agreement import agreement, readings
+    from harness.author.guess import guess
+    from harness.author.kinds_of_flows import label_classes, of_world
+
+    before, after = bundle.policies, found.policies
+    world = topology or guess([*before, *after], bundle.topology)
+    every = label_classes(before, after)
+    proof = agreement((of_world(world, before, after), every), readings(before, found.to))
+    if every.gap:
+        proof.gaps.append(f"classes of labels: {every.gap}")
+    return proof
+
+
+def _write(found: Conversion, target: Path) -> None:
+    try:
+        if target.is_dir():
+            for item in found.items:
+                (target / _name(item)).write_text(item.text, encoding="utf-8")
+        else:
+            target.write_text(found.text, encoding="utf-8")
+    except OSError as error:
+        raise CliError(f"{target}: {error.strerror}", "name a file or folder that can be written") from error
+
+
+def _name(item: Converted) -> str:
+    return f"{item.policy.ref}.yaml".replace("/", "-")
+
+
+def _document(found: Conversion, proof: Proof) -> dict[str, Any]:
+    from harness.report import conversion as told
+
+    return {
+        "schema": SCHEMA,
+        "to": found.to,
+        "policies": [
+            {
+                "manifest": item.written.manifest,
+                "from": [
+                    {"policy": str(policy), "place": policy.place.short} for policy in item.written.policies
+                ],
+                "notes": list(item.written.notes),
+            }
+            for item in found.items
+        ],
+        **told.document(proof),
+    }
