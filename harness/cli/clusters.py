@@ -25,8 +25,9 @@ _LOOK = 0.1
 """Seconds between two looks whether the user still waits."""
 
 _HAS = (
-    "this version has `lab`, `lab?as=generic`, `lab?as=cilium` (with `&cidr=nodes,pods`, `&dns=nxdomain`), "
-    "`lab?as=calico`, `kind`, `kind:NAME`, `context:NAME` and `kubeconfig:PATH`"
+    "this version has `lab`, `lab?as=generic`, `lab?as=cilium` (with `&cidr=nodes,pods`, `&dns=nxdomain`, "
+    "`&enforcement=always` or `never`), `lab?as=calico`, `kind`, `kind:NAME`, `context:NAME` and "
+    "`kubeconfig:PATH`"
 )
 
 

@@ -9,12 +9,12 @@ from harness.cli.exits import CliError
 if TYPE_CHECKING:
     from harness.model.personality import Personality
 
-_OF_CILIUM = {"cidr": "nodes,pods", "dns": "nxdomain"}
+_OF_CILIUM = {"cidr": "nodes,pods", "dns": "nxdomain", "enforcement": "always"}
 """Settings that only Cilium has, each with something to write."""
 
 
 def parse_personality(query: str, where: str, advice: str) -> Personality:
-    """What `as=NAME` asks for, for Cilium with settings behind it: `&cidr=nodes,pods&dns=nxdomain`.
+    """What `as=NAME` asks for, for Cilium with settings behind it, such as `&cidr=nodes,pods`.
 
     Args:
         query: The text.
@@ -50,7 +50,7 @@ def parse_personality(query: str, where: str, advice: str) -> Personality:
 
 def _read(settings: dict[str, str], where: str, advice: str) -> dict[str, Any]:
     """Cilium's settings as `cilium_with` takes them."""
-    from harness.model.personality import CIDR_MODES, DNS_DENIALS
+    from harness.model.personality import CIDR_MODES, DNS_DENIALS, Enforcement
 
     found: dict[str, Any] = {}
     if "cidr" in settings:
@@ -62,4 +62,9 @@ def _read(settings: dict[str, str], where: str, advice: str) -> dict[str, Any]:
         if settings["dns"] not in DNS_DENIALS:
             raise CliError(f"{where}: `dns` takes refused or nxdomain, not {settings['dns']!r}", advice)
         found["denied_lookup"] = DNS_DENIALS[settings["dns"]]
+    if "enforcement" in settings:
+        if settings["enforcement"] not in list(Enforcement):
+            wrong = settings["enforcement"]
+            raise CliError(f"{where}: `enforcement` takes default, always or never, not {wrong!r}", advice)
+        found["enforcement"] = Enforcement(settings["enforcement"])
     return found

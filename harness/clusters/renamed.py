@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from harness.dialects.renaming import RenameError, rename_policy
@@ -141,6 +142,10 @@ class RenamedWorld:
         """See `engine.cluster.World`."""
         seen = self._inner.sweep(self._probes(probes), timeout)
         return tuple(self._authored(item) for item in seen)
+
+    def lifted(self) -> AbstractContextManager[None]:
+        """See `engine.cluster.World`."""
+        return self._inner.lifted()
 
     def blockers(self, probes: Sequence[Probe]) -> tuple[str, ...]:
         """See `engine.cluster.World`; others' policies keep their real names."""

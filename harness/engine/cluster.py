@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -122,6 +123,13 @@ class World(Protocol):
         Args:
             probes: The probes, in any order.
             timeout: Seconds that a probe may take, all attempts together.
+        """
+        ...
+
+    def lifted(self) -> AbstractContextManager[None]:
+        """While it lasts nothing but policies isolates pods, so that controls can be taken.
+
+        Only a world that isolates pods by itself has something to do here.
         """
         ...
 

@@ -112,7 +112,8 @@ class LiveWorld(ScenarioRun):
             self._settle()
         if step.topology != self._topology:
             self._world.reshape(step.topology)
-        self._controls |= self._controlled(self._world, fresh)
+        with self._world.lifted():
+            self._controls |= self._controlled(self._world, fresh)
         if step.topology != self._topology:
             self._world.reshape(self._topology)
         if self._standing:

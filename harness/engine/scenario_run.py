@@ -100,7 +100,7 @@ class ScenarioRun:
             world = self._cluster.open(self._scenario, self._run, self._waits)
         try:
             self._build_seconds = world.build_seconds
-            with _timed(self._phases, "control"):
+            with _timed(self._phases, "control"), world.lifted():
                 self._control(world)
             topology = self._scenario.topology
             for step in self._scenario.steps:

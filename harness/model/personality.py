@@ -8,12 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from types import MappingProxyType
 
 from harness.model.policy import Policy
 from harness.model.rules import Block, Reach, Rule, Stage
 from harness.model.scenario import Scenario
 from harness.model.verdict import Verdict
+
+
+class Enforcement(StrEnum):
+    """Cilium's `enable-policy`: whom it isolates.
+
+    `default` are the pods that some policy isolates, `always` all pods in both directions, `never` none: then
+    no policy has any effect.
+    """
+
+    DEFAULT = "default"
+    ALWAYS = "always"
+    NEVER = "never"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +43,7 @@ class Personality:
         cuts_connections: Whether each packet is judged, and not only the first one of a connection.
         sorts_by_name: Whether names decide between admin policies of the same priority.
         denied_lookup: How a DNS proxy denies a question; Cilium's `tofqdns-dns-reject-response-code`.
+        enforcement: Whom it isolates.
     """
 
     name: str
@@ -41,6 +55,7 @@ class Personality:
     cuts_connections: bool = False
     sorts_by_name: bool = False
     denied_lookup: Verdict = Verdict.DNS_REFUSED
+    enforcement: Enforcement = Enforcement.DEFAULT
 
     def reads(self, point: str) -> bool | str:
         """Whether a rule that rests on an open point matches; the point itself where that stays open."""
@@ -128,8 +143,12 @@ DNS_DENIALS: Mapping[str, Verdict] = MappingProxyType(
 """How Cilium's DNS proxy can be told to deny, by the words of a cluster spec."""
 
 
-def cilium_with(cidr: Iterable[str] = (), denied_lookup: Verdict = Verdict.DNS_REFUSED) -> Personality:
-    """Cilium with settings: `policyCIDRMatchMode`, and the response code of its DNS proxy."""
+def cilium_with(
+    cidr: Iterable[str] = (),
+    denied_lookup: Verdict = Verdict.DNS_REFUSED,
+    enforcement: Enforcement = Enforcement.DEFAULT,
+) -> Personality:
+    """Cilium with settings: `policyCIDRMatchMode`, the response code of its DNS proxy, `enable-policy`."""
     modes = frozenset(cidr)
     points = {"ipblock-pod": "pods" in modes, "ipblock-node": "nodes" in modes}
     return replace(
@@ -137,6 +156,7 @@ def cilium_with(cidr: Iterable[str] = (), denied_lookup: Verdict = Verdict.DNS_R
         cidr=modes,
         matches=MappingProxyType({**CILIUM.matches, **points}),
         denied_lookup=denied_lookup,
+        enforcement=enforcement,
     )
 
 

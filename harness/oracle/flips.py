@@ -104,7 +104,8 @@ def to_allow(found: SideTrace) -> Iterator[Way]:
         if misses and possible:
             yield Way(f"{rule.origin} also covers {misses}", covers=rule.origin)
     names = ", ".join(str(origin).strip() for origin in found.deciding)
-    yield Way(f"a rule of {names}, or of another policy, allows {here}", allows=True)
+    who = f"a rule of {names}, or of another policy," if names else f"a policy that selects {found.subject}"
+    yield Way(f"{who} allows {here}", allows=True)
 
 
 def to_deny(found: SideTrace) -> Iterator[Way]:

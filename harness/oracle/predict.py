@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from harness.dialects.connection import Connection, End, Ruling
 from harness.dialects.registry import carried
 from harness.model.builtin import DNS_POD, with_builtins
-from harness.model.personality import Personality, asked_for
+from harness.model.personality import Enforcement, Personality, asked_for
 from harness.model.policy import Policy
 from harness.model.prediction import Answer, possible
 from harness.model.probe import Probe, SourceKind
@@ -237,13 +237,16 @@ def _ask(
     muted: frozenset[Origin],
 ) -> Ruling:
     """All dialects together; when no policy has a say, nothing stands in the way."""
+    subject = connection.subject(direction)
+    if connection.personality.enforcement is Enforcement.NEVER and subject.kind is SourceKind.POD:
+        return Ruling(Answer.ALLOW, "in enforcement mode `never` no policy has any effect")
     unread = carried(policies)
     if unread is not None:
         reason = f"only the cluster reads the rules of {unread}"
         origin = Origin(str(unread), "", unread.place)
         return Ruling(Answer.UNDEFINED, reason, (origin,), denials=every_denial(connection))
     ruling = decide(policies, topology, direction, connection, muted)
-    return ruling or Ruling(Answer.ALLOW, _no_policy(connection.subject(direction), direction))
+    return ruling or Ruling(Answer.ALLOW, _no_policy(subject, direction))
 
 
 def _no_policy(subject: End, direction: Direction) -> str:

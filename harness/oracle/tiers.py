@@ -2,7 +2,7 @@
 
 A tier asks the policies that select the pod, in their order. A rule that matches allows, denies or passes on
 to the next tier; when none does, the connection is denied if one of the policies isolates the pod, and
-passed on otherwise. What no tier decides is allowed (semantics.md 3.2 and 9).
+passed on otherwise. What no tier decides is allowed (semantics.md 3.2 and 9), unless all pods are isolated.
 
 Where something is open, everything that can follow is followed: the answer is `undefined` only when the ends
 differ. Policies of different dialects in the same tier are asked together, never one dialect after another.
@@ -20,7 +20,7 @@ from harness.dialects.lookups import questions
 from harness.dialects.paper import is_node
 from harness.dialects.registry import DIALECTS, of_nodes
 from harness.dialects.standing import Muted, Standing, depends_on
-from harness.model.personality import GENERIC, Personality
+from harness.model.personality import GENERIC, Enforcement, Personality
 from harness.model.policy import Policy
 from harness.model.prediction import Answer, possible
 from harness.model.probe import DnsQuery, HttpRequest, SourceKind, TlsRequest
@@ -93,10 +93,10 @@ def decide(
 def rule(
     standing: Sequence[Standing], topology: Topology, direction: Direction, connection: Connection
 ) -> Ruling | None:
-    """Decide by the policies that select the subject; None when there are none."""
+    """Decide by the policies that select the subject; None when there are none, and nobody isolates it."""
     personality = connection.personality
     standing = taken(standing, personality)
-    if not standing:
+    if not standing and not _isolated_anyway(connection.subject(direction), topology, personality):
         return None
     if connection.to_itself:
         return Ruling(Answer.ALLOW, "no policy can keep a pod from itself")
@@ -129,10 +129,18 @@ def taken(standing: Sequence[Standing], personality: Personality) -> Sequence[St
     return [item for item in standing if not (item.doubt and personality.reads(item.doubt) is False)]
 
 
+def _isolated_anyway(subject: End, topology: Topology, personality: Personality) -> bool:
+    """Whether what no policy decides about a pod is denied."""
+    always = personality.enforcement is Enforcement.ALWAYS
+    return always and subject.kind is SourceKind.POD and not is_node(subject, topology)
+
+
 def _judge(
     standing: Sequence[Standing], topology: Topology, direction: Direction, connection: Connection
 ) -> Ruling:
     ends = walk(standing, connection)
+    if ends.through and _isolated_anyway(connection.subject(direction), topology, connection.personality):
+        ends.through, ends.shut = False, True
     found = ends.ruling(direction, connection.subject(direction))
     if found.answer is Answer.ALLOW or not is_node(connection.peer(direction), topology):
         return found
@@ -174,6 +182,7 @@ class Ends:
         isolated: Policies that deny it because no rule of their tier matched.
         refused: Rules that allow the connection, but not its request.
         through: Whether it can come out behind the last tier.
+        shut: Whether it can come out there, and is denied then.
         points: On what it depends where it ends; empty when it is certain.
         uncertain: Rules that depend on something.
     """
@@ -184,13 +193,14 @@ class Ends:
     refused: list[Reached] = field(default_factory=list)
     isolated: list[Standing] = field(default_factory=list)
     through: bool = False
+    shut: bool = False
     points: list[str] = field(default_factory=list)
     uncertain: list[Reached] = field(default_factory=list)
 
     def ruling(self, direction: Direction, subject: End) -> Ruling:
         """The answer, if all ends agree."""
         allows = bool(self.allowed) or self.through
-        denied = bool(self.denied or self.isolated)
+        denied = bool(self.denied or self.isolated or self.shut)
         if (allows and (denied or self.refused)) or (denied and self.refused):
             deciding = _origins(self.uncertain) or tuple(item.origin for item in self.isolated)
             point = self.points[0]
@@ -212,7 +222,7 @@ class Ends:
 
     def _denials(self) -> tuple[Verdict, ...]:
         """How it is denied at those ends that deny it."""
-        drop = possible(Answer.DENY, None) if self.denied or self.isolated else ()
+        drop = possible(Answer.DENY, None) if self.denied or self.isolated or self.shut else ()
         refusal = possible(Answer.DENY, _by_a_proxy(self.connection)) if self.refused else ()
         return together(drop, refusal)
 
@@ -222,6 +232,10 @@ class Ends:
             reason = f"{direction} rule{_of(certain[0][0].tier)} denies"
             return Ruling(Answer.DENY, reason, _origins(certain))
         origins = tuple(item.origin for item in self.isolated)
+        if not origins:
+            mode = self.connection.personality.enforcement
+            reason = f"no {direction} rule matches, and enforcement mode `{mode}` isolates every pod"
+            return Ruling(Answer.DENY, reason)
         return Ruling(Answer.DENY, f"isolated for {direction}, and no rule matches", origins)
 
 
@@ -236,6 +250,9 @@ def _origins(reached: Iterable[Reached]) -> tuple[Origin, ...]:
 def walk(standing: Sequence[Standing], connection: Connection) -> Ends:
     """Follow a connection through the tiers to all ends that it can have."""
     ends = Ends(connection)
+    if not standing:
+        ends.through = True
+        return ends
     if standing[0].tier is standing[-1].tier:
         # They are sorted, so there is but this tier: the usual case.
         ends.through = tier(standing, connection, ends)

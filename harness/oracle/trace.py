@@ -13,7 +13,7 @@ from harness.dialects.paper import is_node
 from harness.dialects.registry import carried
 from harness.dialects.standing import Standing
 from harness.model.builtin import DNS_POD, with_builtins
-from harness.model.personality import Personality, asked_for
+from harness.model.personality import Enforcement, Personality, asked_for
 from harness.model.policy import Policy
 from harness.model.probe import Probe, SourceKind
 from harness.model.rules import NETWORK_POLICY_TIER, Action, Direction, Origin
@@ -105,6 +105,8 @@ def _out_of_reach(path: Path, direction: Direction, topology: Topology, *, stric
     connection = path.connection
     personality = connection.personality
     subject, peer = connection.subject(direction), connection.peer(direction)
+    if personality.enforcement is Enforcement.NEVER:
+        return True
     if subject.kind is not SourceKind.POD or is_node(subject, topology):
         return True
     if connection.to_itself or connection.looped:
@@ -120,8 +122,8 @@ def _out_of_reach(path: Path, direction: Direction, topology: Topology, *, stric
 
 
 def _tiers(standing: Sequence[Standing], connection: Connection, ruling: Ruling) -> Iterator[TierTrace]:
-    # About what a pod sends to itself no tier is asked.
-    reached = not connection.to_itself
+    # About what a pod sends to itself no tier is asked, and where policies have no effect about nothing.
+    reached = not connection.to_itself and connection.personality.enforcement is not Enforcement.NEVER
     for which, members in groupby(standing, key=lambda item: item.tier):
         asked = list(members)
         ends = Ends(connection)

@@ -25,7 +25,15 @@ from harness.dialects.registry import parse_manifest
 from harness.engine.judge import judge
 from harness.model.builtin import with_builtins
 from harness.model.outcome import Observation, OutcomeKind
-from harness.model.personality import CALICO, CIDR_MODES, CILIUM, GENERIC, Personality, cilium_with
+from harness.model.personality import (
+    CALICO,
+    CIDR_MODES,
+    CILIUM,
+    GENERIC,
+    Enforcement,
+    Personality,
+    cilium_with,
+)
 from harness.model.policy import Policy
 from harness.model.prediction import Answer
 from harness.model.probe import (
@@ -345,9 +353,15 @@ class Lab:
 
 PERSONALITIES = {
     "cilium": CILIUM,
-    "cilium-cidr": cilium_with(CIDR_MODES),
+    "cilium-cidr": cilium_with(CIDR_MODES, Verdict.DNS_NXDOMAIN),
     "calico": CALICO,
 }
+
+MODES = {
+    f"cilium-{mode}": cilium_with(CIDR_MODES, enforcement=mode)
+    for mode in (Enforcement.ALWAYS, Enforcement.NEVER)
+}
+"""Readings in which one word decides most cells: a third of the worlds is enough for them."""
 
 
 @contextmanager
@@ -372,6 +386,12 @@ def characters(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[list[Lab]]:
     with opened(tmp_path_factory.mktemp("characters"), PERSONALITIES[request.param]) as found:
+        yield found
+
+
+@pytest.fixture(scope="module", params=MODES)
+def modes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Lab]]:
+    with opened(tmp_path_factory.mktemp("modes"), MODES[request.param]) as found:
         yield found
 
 
@@ -410,6 +430,11 @@ def test_packets_agree_with_paper(labs: list[Lab], first: int) -> None:
 @pytest.mark.parametrize("first", seeds()[::CHUNK])
 def test_packets_agree_with_paper_in_each_personality(characters: list[Lab], first: int) -> None:
     compare(characters, first)
+
+
+@pytest.mark.parametrize("first", seeds()[:: CHUNK * 3])
+def test_packets_agree_with_paper_in_each_mode(modes: list[Lab], first: int) -> None:
+    compare(modes, first)
 
 
 def test_another_personality_would_be_found_out(tmp_path: Path) -> None:

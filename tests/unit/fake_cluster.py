@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from harness.engine.cluster import Claims, ClusterError, Flows, InForce, Waits
@@ -55,6 +56,9 @@ class FakeWorld:
 
     def start_flows(self, probes: Sequence[Probe], established: Sequence[Probe], timeout: float) -> Flows:
         raise ClusterError("the fake cluster has no flows")
+
+    def lifted(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def blockers(self, probes: Sequence[Probe]) -> tuple[str, ...]:
         return ("",) * len(probes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from harness.engine.cluster import Claims, FlowRecord, Flows, InForce, Sample, Waits
@@ -170,6 +171,9 @@ class ScriptedWorld:
     def start_flows(self, probes: Sequence[Probe], established: Sequence[Probe], timeout: float) -> Flows:
         self._note("start_flows", len(probes), len(established))
         return ScriptedFlows(self.log, self.records)
+
+    def lifted(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def blockers(self, probes: Sequence[Probe]) -> tuple[str, ...]:
         self._note("blockers", *(item.id for item in probes))

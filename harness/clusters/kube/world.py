@@ -6,7 +6,7 @@ import select
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 from harness.clusters.kube.addresses import Addresses
 from harness.clusters.kube.api import Api, ApiError
@@ -297,6 +297,10 @@ class KubeWorld:
         seen = self._sweeper.sweep(self._topology, probes, timeout)
         self._stay.check()
         return seen
+
+    def lifted(self) -> AbstractContextManager[None]:
+        """A cluster's own mode stays as it is; where it isolates pods, controls say so."""
+        return nullcontext()
 
     def blockers(self, probes: Sequence[Probe]) -> tuple[str, ...]:
         """See `engine.cluster.World`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from harness.clusters.lab.addressing import Addressing
 from harness.clusters.lab.dns import make_zone
 from harness.clusters.lab.flows import LabFlows
 from harness.clusters.lab.link import Processes
+from harness.clusters.lab.modes import in_mode
 from harness.clusters.lab.proxied import Proxied, overdue, stood_still
 from harness.clusters.lab.svids import LabSvids
 from harness.clusters.lab.sweeper import AGAIN, Sweeper
@@ -23,7 +25,7 @@ from harness.dialects.registry import compile_all
 from harness.engine.cluster import ClusterError, Flows, InForce
 from harness.model.builtin import DNS_POD, with_builtins
 from harness.model.outcome import Observation, OutcomeKind
-from harness.model.personality import GENERIC, Personality
+from harness.model.personality import GENERIC, Enforcement, Personality
 from harness.model.policy import Policy, PolicyRef
 from harness.model.probe import Probe, TlsRequest
 from harness.model.rules import Stage
@@ -60,6 +62,7 @@ class LabWorld:
         self._proxied = Proxied(processes, personality)
         self._sweeper = Sweeper(processes, nonce, self._authority)
         self._certified: set[str] | None = None
+        self._lifted = False
         self._changed = 0.0
         self._in_force = 0.0
         self.build_seconds = 0.0
@@ -173,7 +176,8 @@ class LabWorld:
         """Bring services and policies up to date on every node."""
         self._changed = time.monotonic()
         stages = compile_all(tuple(self._policies.values()), self._placed())
-        self._stages = self._personality.settled(stages)
+        settled = self._personality.settled(stages)
+        self._stages = settled if self._lifted else in_mode(settled, self._topology, self._personality)
         learned = self._proxied.prepare(self._stages, self._topology, self._addressing)
         scripts = []
         for node in self._addressing.nodes:
@@ -254,6 +258,19 @@ class LabWorld:
             self._topology,
             self._addressing,
         )
+
+    @contextmanager
+    def lifted(self) -> Iterator[None]:
+        """See `engine.cluster.World`."""
+        if self._personality.enforcement is not Enforcement.ALWAYS:
+            yield
+            return
+        self._lifted = True
+        self._load()
+        yield
+        # After an error the world is not used any more.
+        self._lifted = False
+        self._load()
 
     def blockers(self, probes: Sequence[Probe]) -> tuple[str, ...]:
         """Nobody else has policies in a lab."""
