@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from harness.author.agreement import Proof
     from harness.author.bundle import Bundle
     from harness.author.convert import Conversion, Converted
+    from harness.author.observing import Observed
     from harness.model.topology import Topology
 
 SCHEMA = "netcheck.dev/conversion/v1"
@@ -46,6 +47,12 @@ _DIALECTS = ("kubernetes", "cilium")
     allow_from_autoenv=False,
     help="Compare in the world of this scenario file.  [default: a world guessed from the policies]",
 )
+@click.option(
+    "--observe",
+    is_flag=True,
+    allow_from_autoenv=False,
+    help="Also enforce both on the lab, and compare what real packets do.",
+)
 @options.json_option
 @options.verbose_option("List every flow that is not kept, not only some of each kind.")
 @options.color_option
@@ -54,6 +61,7 @@ def convert(
     to: str,
     output: str | None,
     scenario: str | None,
+    observe: bool,
     as_json: bool,
     verbose: bool,
     color: str,
@@ -65,7 +73,7 @@ def convert(
     ranges. What has no form in the other dialect is an error; nothing is left out.
 
     Exit codes: 0 the meaning is kept (or depends on the network, which is said), 1 some flow differs, or
-    something cannot be converted, 4 usage or invalid file.
+    something cannot be converted, 4 usage or invalid file, 6 packets could not be compared.
     """
     from harness.cli import reading
     from harness.report import conversion as told
@@ -75,17 +83,24 @@ def convert(
     bundle = _bundle(files, stdin="-" in paths, color=color)
     target = _target(output, bundle)
     found = _convert(bundle, to, target, color)
-    proof = _prove(bundle, found, _world(scenario, bundle, color))
+    world = _world(scenario, bundle, found, color)
+    proof = _prove(bundle, found, world)
+    observed = _observe(bundle, found, world) if observe else None
     if target is not None:
         _write(found, target)
     if as_json:
-        click.echo(json.dumps(_document(found, proof), indent=1))
+        click.echo(json.dumps(_document(found, proof, observed), indent=1))
     elif target is None:
         click.echo(found.text, nl=False)
     if not as_json:
         shade = "always" if reading.wants_color(color, sys.stderr) else "never"
-        printer(sys.stderr, shade).print(told.lines(proof, to, everything=verbose))
-    return ExitCode.DIFFERENT if proof.differing else ExitCode.OK
+        lines = told.lines(proof, to, everything=verbose)
+        if observed is not None:
+            lines += told.observed_lines(observed, everything=verbose)
+        printer(sys.stderr, shade).print(lines)
+    if proof.differing or (observed is not None and observed.differing):
+        return ExitCode.DIFFERENT
+    return ExitCode.INCONCLUSIVE if observed is not None and observed.unmeasured else ExitCode.OK
 
 
 def _bundle(files: Sequence[Path], *, stdin: bool, color: str) -> Bundle:
@@ -133,12 +148,13 @@ def _convert(bundle: Bundle, to: str, target: Path | None, color: str) -> Conver
     return found
 
 
-def _world(scenario: str | None, bundle: Bundle, color: str) -> Topology | None:
-    """The last state of the world of a scenario; None = it is to be guessed."""
+def _world(scenario: str | None, bundle: Bundle, found: Conversion, color: str) -> Topology:
+    """The last state of the world of a scenario; without one, a world guessed from both sets."""
+    from harness.author.guess import guess
     from harness.cli import reading
 
     if scenario is None:
-        return None
+        return guess([*bundle.policies, *found.policies], bundle.topology)
     path = Path(scenario)
     if not path.exists():
         raise CliError(f"{path}: there is no such file or folder", "check the path")
@@ -148,18 +164,40 @@ def _world(scenario: str | None, bundle: Bundle, color: str) -> Topology | None:
     return read[0].steps[-1].topology
 
 
-def _prove(bundle: Bundle, found: Conversion, topology: Topology | None) -> Proof:
+def _prove(bundle: Bundle, found: Conversion, world: Topology) -> Proof:
     from harness.author.agreement import agreement, readings
-    from harness.author.guess import guess
     from harness.author.kinds_of_flows import label_classes, of_world
 
     before, after = bundle.policies, found.policies
-    world = topology or guess([*before, *after], bundle.topology)
     every = label_classes(before, after)
     proof = agreement((of_world(world, before, after), every), readings(before, found.to))
     if every.gap:
         proof.gaps.append(f"classes of labels: {every.gap}")
     return proof
+
+
+def _observe(bundle: Bundle, found: Conversion, world: Topology) -> Observed:
+    """Both sets on one lab; where the dialects do not say how it reads, as the specification has it."""
+    from harness.author.observing import observe
+    from harness.cli.signals import stop_on_signal
+    from harness.clusters.lab.cluster import LabCluster
+    from harness.engine.cluster import ClusterError
+    from harness.model.personality import asked_for
+
+    before, after = bundle.policies, found.policies
+    personality = asked_for([*before, *after])
+    try:
+        cluster = LabCluster(f"lab?as={personality.name}", personality)
+    except ClusterError as error:
+        raise CliError(str(error), error.advice, ExitCode.INCONCLUSIVE) from error
+    try:
+        with stop_on_signal() as stop:
+            observed = observe(world, before, after, cluster, lambda _event: None, stop)
+        if stop.is_set():
+            raise CliError("interrupted", "what was converted is not written", ExitCode.INTERRUPTED)
+        return observed
+    finally:
+        cluster.close()
 
 
 def _write(found: Conversion, target: Path) -> None:
@@ -177,7 +215,7 @@ def _name(item: Converted) -> str:
     return f"{item.policy.ref}.yaml".replace("/", "-")
 
 
-def _document(found: Conversion, proof: Proof) -> dict[str, Any]:
+def _document(found: Conversion, proof: Proof, observed: Observed | None) -> dict[str, Any]:
     from harness.report import conversion as told
 
     return {
@@ -194,4 +232,5 @@ def _document(found: Conversion, proof: Proof) -> dict[str, Any]:
             for item in found.items
         ],
         **told.document(proof),
+        "observed": None if observed is None else told.observed_document(observed),
     }

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.author.agreement import Agreement, Flow, Proof, Told, examples
+from harness.author.observing import Observed
 from harness.report.text import Line, count, line
 
 MOST_LISTED = 20
@@ -110,3 +111,34 @@ def _flow(flow: Flow) -> dict[str, Any]:
 
 def _side(told: Told) -> dict[str, Any]:
     return {"answer": told.answer, "reason": told.reason, "rules": list(told.rules)}
+
+
+def observed_lines(observed: Observed, *, everything: bool = False) -> list[Line]:
+    """What the packets did, for a person."""
+    probes = count(observed.compared, "probe")
+    found = []
+    if observed.differing:
+        found.append(
+            line((f"observed on {observed.where}: {len(observed.differing)} of {probes} differ", "bad"))
+        )
+        shown = observed.differing if everything else observed.differing[:MOST_LISTED]
+        found += [line(f"  {text}  {before} before, {after} after") for text, before, after in shown]
+        if len(shown) < len(observed.differing):
+            found.append(line((f"  … and {len(observed.differing) - len(shown)} more", "dim")))
+    elif observed.compared:
+        found.append(line((f"observed on {observed.where}: {probes} sent, all agree", "good")))
+    for why in observed.unmeasured[:MOST_LISTED]:
+        found.append(line(("not observed  ", "error"), why))
+    return found
+
+
+def observed_document(observed: Observed) -> dict[str, Any]:
+    """What the packets did, for a program."""
+    return {
+        "where": observed.where,
+        "compared": observed.compared,
+        "differing": [
+            {"flow": text, "before": before, "after": after} for text, before, after in observed.differing
+        ],
+        "notObserved": list(observed.unmeasured),
+    }
