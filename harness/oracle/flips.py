@@ -8,6 +8,7 @@ from itertools import groupby
 
 from harness.model.prediction import Answer
 from harness.model.rules import Action, Direction, Origin
+from harness.model.topology import Protocol
 from harness.model.trace import RuleTrace, SideTrace
 
 
@@ -99,7 +100,7 @@ def to_allow(found: SideTrace) -> Iterator[Way]:
     # Peers of ingress rules that allow on purpose, as admin policies do, are pods and nothing else.
     foreign = not found.selectable and found.direction is Direction.INGRESS
     for rule, isolates in ((rule, policy.isolates) for policy in policies for rule in policy.rules):
-        misses = _misses(rule) if rule.reached and rule.action is Action.ALLOW else ""
+        misses = _misses(rule, found) if rule.reached and rule.action is Action.ALLOW else ""
         possible = isolates or (not _shared(found, rule.origin) and not (foreign and misses == "this peer"))
         if misses and possible:
             yield Way(f"{rule.origin} also covers {misses}", covers=rule.origin)
@@ -169,7 +170,7 @@ def _to_settle(found: SideTrace) -> Iterator[str]:
     yield "the cell expects one of the answers on purpose"
 
 
-def _misses(rule: RuleTrace) -> str:
+def _misses(rule: RuleTrace, found: SideTrace) -> str:
     """What keeps a rule from matching, when it is its peers alone, or its ports alone."""
     demands = [part for part in rule.ports if ".rules." in part.name or ".serverNames[" in part.name]
     if demands and not any(part.matched for part in demands):
@@ -179,7 +180,12 @@ def _misses(rule: RuleTrace) -> str:
     ports = not rule.ports or any(part.matched for part in rule.ports)
     if peers == ports:
         return ""
-    return "this port" if peers else "this peer"
+    if not peers:
+        return "this peer"
+    if found.port == Protocol.ICMP:
+        # No port stands for ICMP, and beside ports a rule cannot name kinds of it.
+        return "echo requests" if any(part.name.startswith("icmps[") for part in rule.ports) else ""
+    return "this port"
 
 
 def _word(found: SideTrace) -> str:

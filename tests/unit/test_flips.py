@@ -28,7 +28,9 @@ from harness.source.diagnostics import Problems
 from harness.source.nodes import MappingNode
 from harness.source.reader import read_text
 from tests.lab.random_policies import manifests
-from tests.lab.test_against_oracle import WORLD, all_probes, relabelled
+from tests.lab.test_against_oracle import WORLD, all_probes, echoes, relabelled
+from tests.unit.cilium_worlds import cnp, shop
+from tests.unit.kubernetes_worlds import probe as asked
 
 Json = dict[str, Any]
 
@@ -68,6 +70,9 @@ def carried_out(way: Way, found: Sequence[Json], subject: str, direction: Direct
             for name in [name for name in wider if name.startswith(side) and name != "toPorts"]:
                 wider.pop(name)
             wider[f"{side}Entities"] = ["all"]
+        elif "echo requests" in way.text:
+            kinds = [{"type": "EchoRequest", "family": family} for family in ("IPv4", "IPv6")]
+            wider["icmps"] = [*wider["icmps"], {"fields": kinds}]
         elif cilium:
             # Without any port a rule that names no peers would match nothing.
             wider["toPorts"] = [{"ports": [{"port": "0"}]}]
@@ -145,7 +150,8 @@ def test_every_way_to_change_an_answer_changes_it(wide: Any, first: int) -> None
         found = manifests(seed)
         world = with_builtins(relabelled(wide.topology, seed))
         policies = [parsed(item) for item in found]
-        for probe in random.Random(seed).sample(all_probes(wide), 15):
+        dice = random.Random(seed)
+        for probe in dice.sample(all_probes(wide), 12) + dice.sample(echoes(wide), 6):
             sides = trace(world, policies, probe)
             pairs = zip(
                 sides, (path for path in paths_of(probe, world, policies) for _ in Direction), strict=True
@@ -156,5 +162,36 @@ def test_every_way_to_change_an_answer_changes_it(wide: Any, first: int) -> None
                     wanted = Answer.ALLOW if one.answer is Answer.DENY else Answer.DENY
                     check(way, wanted, found, one, path, world)
                     done[f"{wanted} {bool(way.without)} {way.isolates} {way.allows} {bool(way.before)}"] += 1
+                    done["ICMP"] += one.port == "ICMP"
     assert sum(done.values()) > 200
-    assert len(done) >= 7, done
+    assert len(done) >= 8, done
+    assert done["ICMP"] > 50
+
+
+ICMP_BESIDE_PORTS = """
+endpointSelector: {matchLabels: {app: web}}
+ingress:
+  - fromEndpoints: [{matchLabels: {app: cli}}]
+    RULE
+"""
+
+
+@pytest.mark.parametrize(
+    ("rule", "advice"),
+    [
+        ("toPorts: [{ports: [{port: '80'}]}]", ""),  # no port is ICMP, and icmps cannot stand beside ports
+        (
+            "icmps: [{fields: [{type: 3}]}]",
+            "CiliumNetworkPolicy shop/p ingress[0] at HERE also covers echo requests",
+        ),
+    ],
+)
+def test_icmp_is_no_port_that_a_rule_might_cover(rule: str, advice: str) -> None:
+    policies = [cnp(ICMP_BESIDE_PORTS.replace("RULE", rule))]
+    sides = trace(shop(), policies, asked("shop/cli -> shop/web/ICMP"))
+    (way,) = [item for item in sides if item.direction is Direction.INGRESS]
+    texts = [item.text for item in to_allow(way)]
+    place = policies[0].parsed.specs[0].ingress[0].place
+    wanted = [advice.replace("HERE", place.short)] if advice else []
+    assert texts == [*wanted, texts[-1]]
+    assert texts[-1].endswith("or of another policy, allows ICMP from shop/cli")
