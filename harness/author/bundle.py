@@ -196,7 +196,7 @@ class _World:
             return
         spec = manifest.get("spec") or {}
         if kind == "Service":
-            self._service(namespace, name, spec)
+            self._service(namespace, name, _labels(metadata), spec)
         elif kind == "Pod":
             self._pod(namespace, name, metadata, spec)
         else:
@@ -223,7 +223,7 @@ class _World:
         )
         self._pods[pod.id] = pod
 
-    def _service(self, namespace: str, name: str, spec: Json) -> None:
+    def _service(self, namespace: str, name: str, own: Mapping[str, str], spec: Json) -> None:
         selector = spec.get("selector")
         ports = []
         for port in spec.get("ports") or ():
@@ -244,7 +244,7 @@ class _World:
         if spec.get("clusterIP") == "None":
             kind = ServiceType.HEADLESS
         labels = {str(key): str(value) for key, value in selector.items()}
-        service = Service(namespace, name, labels, tuple(ports), kind)
+        service = Service(namespace, name, labels, tuple(ports), kind, own)
         self._services[service.id] = service
 
     def topology(self) -> Topology:

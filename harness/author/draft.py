@@ -215,6 +215,7 @@ def _listener(item: Listener) -> str:
 def _service(item: Service) -> str:
     return _map(
         {
+            "labels": dict(item.labels),
             "selector": dict(item.selector),
             "ports": [
                 f"{port.port}:{port.target}" + ("" if port.protocol is Protocol.TCP else f"/{port.protocol}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from harness.author.order import same_place
 from harness.author.redundant import redundant
+from harness.dialects.cilium.groups import unknown
 from harness.dialects.registry import DIALECTS, carried
 from harness.model.builtin import DNS_POD, with_builtins
 from harness.model.policy import Policy
@@ -54,6 +55,7 @@ def review(found: Sequence[World], alone: Iterable[Policy] = ()) -> list[Diagnos
     for world in found:
         without_dns = _without_dns(world)
         unordered = same_place(world.policies, world.topology)
+        groups = unknown(world.policies)
         together = tuple(policy.place for policy in world.policies)
         if together not in proved:
             proved[together] = _redundant(world.policies)
@@ -64,6 +66,7 @@ def review(found: Sequence[World], alone: Iterable[Policy] = ()) -> list[Diagnos
                 *DIALECTS[policy.dialect].advice(policy, world.topology),
                 *without_dns.get(policy.place, ()),
                 *unordered.get(policy.place, ()),
+                *groups.get(policy.place, ()),
                 *proved[together].get(policy.place, ()),
             }:
                 said[policy.place, item] += 1

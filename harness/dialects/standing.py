@@ -31,8 +31,8 @@ UNKNOWN: Mapping[str, str] = MappingProxyType(
         "cluster-name": "the rule names a cluster, and scenarios do not say what theirs is called",
         "reserved-label": "which reserved label addresses outside carry depends on the cluster's families",
         "cloud-groups": "the rule names groups of a cloud, which only the cloud knows",
-        "service-ports": "no service of the scenario is meant, and what a release of Cilium makes of ports "
-        "beside such names differs",
+        "service-ports": "no service of the scenario is meant, and what Cilium makes of ports beside such "
+        "names in a deny rule is not known",
         "named-port": "pods call different ports by the name",
         "host-firewall": "a policy selects nodes, which counts only where Cilium's host firewall is on",
         "application": "what the rule says of requests is no answer to a probe of this kind",

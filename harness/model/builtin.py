@@ -47,6 +47,7 @@ def with_builtins(topology: Topology) -> Topology:
                 ServicePort(53, 53, Protocol.UDP, "dns"),
                 ServicePort(53, 53, Protocol.TCP, "dns-tcp"),
             ),
+            labels=_DNS_LABELS,
         ),
     )
     return Topology(namespaces, pods, services, dict(topology.externals))

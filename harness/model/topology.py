@@ -115,6 +115,7 @@ class Service:
     selector: Mapping[str, str]
     ports: tuple[ServicePort, ...]
     type: ServiceType = ServiceType.CLUSTER_IP
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def id(self) -> str:

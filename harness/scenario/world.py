@@ -205,6 +205,7 @@ class World:
                 self.labels(spec.selector, "label"),
                 tuple(port for port, _ in ports),
                 kind,
+                self.labels(spec.labels, "label"),
             )
             self.port_places[id] = {(port.port, port.protocol.value): where for port, where in ports}
             self._node_ports(id)

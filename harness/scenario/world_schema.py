@@ -157,6 +157,7 @@ ServicePorts = Annotated[
 class ServiceSpec(Part):
     """A service."""
 
+    labels: Labels = Field({}, description="The service's own labels, which few policies look at.")
     selector: dict[AnyText, AnyText] = Field(description="Labels of the pods behind it; not empty.")
     ports: ServicePorts = Field(
         description="`80:8080` (with target), `80`, `80:http`, `name=53/UDP`, `80:8080:30080` (NodePort)"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from harness.author.review import World, review
+from harness.dialects.cilium.groups import unknown
 from harness.dialects.registry import DIALECTS
 from harness.model.topology import Service, ServicePort, Topology
 from harness.source.diagnostics import Diagnostic
@@ -106,6 +108,28 @@ def test_advice_about_a_policy_in_a_world(spec: str, expected: list[str]) -> Non
         *shop().pods.values(), services=(Service("shop", "web", {"app": "web"}, (ServicePort(80, 80),)),)
     )
     assert ids(spec, topology) == expected
+
+
+def test_groups_that_are_not_there_are_named() -> None:
+    found = cnp(
+        f"{{{SUBJECT}, egress: [{{toCIDRSet: [{{cidrGroupRef: partner}}, {{cidrGroupRef: partners}}, "
+        "{cidrGroupSelector: {matchLabels: {team: a}}}]}]}"
+    )
+    known = group("203.0.113.0/24", labels="{team: b}")
+    said = unknown([found, known])[found.place]
+    assert [(item.id, item.message.split(" among")[0], item.help) for item in said] == [
+        ("unknown-cidr-group", "there is no CiliumCIDRGroup partner", 'did you mean "partners"?'),
+        (
+            "unknown-cidr-group",
+            "no CiliumCIDRGroup has these labels",
+            "apply the group together with the policy, or correct the reference",
+        ),
+    ]
+    (item,) = review([World(shop(), (found,))])[:1]
+    assert item.id == "unknown-cidr-group"
+    with_all = (found, known, group("10.0.0.0/8", name="partner", labels="{team: a}"))
+    assert unknown(with_all) == {}
+    assert not [one for one in review([World(shop(), with_all)]) if one.id == "unknown-cidr-group"]
 
 
 def test_of_groups_nothing_is_said() -> None:

@@ -297,9 +297,42 @@ def test_services_stand_for_the_pods_behind_them() -> None:
         f"{{endpointSelector: {{matchLabels: {{app: cli}}}}, egress: [{{toServices: [{{k8sService: {{serviceName: none}}}}], {ports}}}]}}"
     )
     assert answers([leak], "shop/cli -> shop/web:80", "shop/cli -> shop/web:8080", topology=topology) == [
-        UNDEFINED,
+        ALLOW,
         DENY,
     ]
+    (side,) = (
+        item
+        for item in trace(topology, [leak], probe("shop/cli -> shop/web:80"))
+        if item.direction is Direction.EGRESS
+    )
+    (part,) = side.tiers[0].policies[0].rules[0].peers
+    assert (part.matched, "measured on Cilium 1.19.1" in part.why) == (True, True)
+    deny = cnp(
+        f"{{endpointSelector: {{matchLabels: {{app: cli}}}}, egress: [{{toEntities: [all]}}], egressDeny: [{{toServices: [{{k8sService: {{serviceName: none}}}}], {ports}}}]}}"
+    )
+    assert answers([deny], "shop/cli -> shop/web:80", topology=topology) == [UNDEFINED]
+
+
+def test_services_are_selected_by_their_own_labels() -> None:
+    port = (ServicePort(80, 80),)
+    topology = world(
+        *WORLD.pods.values(),
+        services=(
+            Service("shop", "web", {"app": "web"}, port, labels={"tier": "front"}),
+            Service("blue", "web", {"app": "web"}, port),
+        ),
+    )
+    for selector, expected in (
+        ("{matchLabels: {tier: front}}", [ALLOW, DENY]),
+        ("{matchLabels: {app: web}}", [DENY, DENY]),
+        ("{matchExpressions: [{key: tier, operator: DoesNotExist}]}", [DENY, ALLOW]),
+    ):
+        found = cnp(
+            "{endpointSelector: {matchLabels: {app: cli}}, egress: [{toServices: "
+            f"[{{k8sServiceSelector: {{selector: {selector}}}}}]}}]}}"
+        )
+        asked = ("shop/cli -> shop/web:80", "shop/cli -> blue/web:80")
+        assert answers([found], *asked, topology=topology) == expected
 
 
 def test_where_pods_run_is_asked_only_where_it_matters() -> None:

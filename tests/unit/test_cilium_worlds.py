@@ -106,10 +106,18 @@ def test_what_is_looked_into_needs_a_proxy() -> None:
         ("rules: {http: [{path: /a}]}", "l7-http"),
         ("serverNames: [a.b]", "l7-http"),
         ("terminatingTLS: {secret: {name: s}}", "l7-secrets"),
+        ("originatingTLS: {secret: {name: s}}", "l7-secrets"),
         ("rules: {http: [{headerMatches: [{name: a, secret: {name: s}}]}]}", "l7-secrets"),
     ):
         found = cnp(f"{{endpointSelector: {{}}, ingress: [{{toPorts: [{{ports: [{port}], {rules}}}]}}]}}")
         assert feature in found.needs
+
+
+def test_a_listener_of_envoys_needs_its_configuration() -> None:
+    listener = "listener: {envoyConfig: {name: c}, name: l}"
+    port = 'ports: [{port: "80", protocol: TCP}]'
+    found = cnp(f"{{endpointSelector: {{}}, egress: [{{toPorts: [{{{port}, {listener}}}]}}]}}")
+    assert found.needs == ("envoy-listeners",)
 
 
 def test_some_rules_need_settings_of_the_agents() -> None:

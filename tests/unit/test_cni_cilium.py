@@ -8,7 +8,7 @@ import pytest
 
 from harness.clusters.kube.cni import LabelChange, PodPlace
 from harness.cni.cilium import answers
-from harness.cni.cilium.detect import switched_on
+from harness.cni.cilium.detect import behind_envoy, switched_on
 
 PLACE = PodPlace("n1", ("10.244.0.9",))
 
@@ -90,3 +90,16 @@ def test_a_policy_that_the_api_server_took_and_cilium_did_not() -> None:
 )
 def test_what_a_stock_cilium_lacks_stands_in_its_settings(data: dict[str, str], features: set[str]) -> None:
     assert switched_on(data) == features
+
+
+@pytest.mark.parametrize(
+    ("data", "features"),
+    [
+        ({}, set()),
+        ({"enable-policy-secrets-sync": "false", "enable-envoy-config": "false"}, set()),
+        ({"enable-policy-secrets-sync": "true"}, {"l7-secrets"}),
+        ({"enable-envoy-config": "true"}, {"envoy-listeners"}),
+    ],
+)
+def test_what_rules_hand_to_envoy_stands_in_its_settings(data: dict[str, str], features: set[str]) -> None:
+    assert behind_envoy(data) == features

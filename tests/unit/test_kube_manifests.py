@@ -105,3 +105,10 @@ def test_the_first_process_carries_the_agent_in_its_arguments() -> None:
     command = serve_command("shop/web", [[80, "TCP"]])
     assert command[-3:] == ["serve", "shop/web", '[[80, "TCP"]]']
     assert len("".join(command)) < 100_000
+
+
+def test_a_service_keeps_its_labels() -> None:
+    made = manifests.service(
+        Service("shop", "web", {"app": "web"}, (ServicePort(80, 80),), labels={"tier": "front"}), "r1"
+    )
+    assert made["metadata"]["labels"] == {"tier": "front", RUN_LABEL: "r1"}

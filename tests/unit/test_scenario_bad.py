@@ -102,6 +102,7 @@ MISTAKES: list[tuple[str, str, str]] = [
     ("bad-url", PODS + sequence("'http://a/srv:80/'", "'/b c'"), "'/b c'"),
     ("unknown-pod", PODS + sequence("'http://a/srvr:80/'", "/b"), "a/srvr"),
     ("bad-label", PODS.replace("app: cli", "-x: cli") + GOOD, "-x"),
+    ("bad-label", PODS.replace("{selector:", "{labels: {a: 'b c'}, selector:") + GOOD, "'b c'"),
     ("bad-label", PODS.replace("app: cli", "app: 'spiffe://x'") + GOOD, "'spiffe://x'"),
     ("bad-label-change", PODS + step("label: {set: {a: b}}"), "{set: {a: b}}"),
     ("bad-method", PODS + http(more=", method: get"), "get"),

@@ -25,7 +25,7 @@ pods:
   m/cli: {}
 services:
   n/api: {selector: {app: api}, ports: [80:8080, web=443:https, 81:8080/UDP]}
-  n/np: {selector: {app: api}, ports: 80:8080:30080, type: NodePort}
+  n/np: {labels: {tier: edge}, selector: {app: api}, ports: 80:8080:30080, type: NodePort}
 externals:
   internet: {address: [203.0.113.10, "2001:DB8::10"], listen: [443, tls=444], names: [API.Example.com.]}
 """
@@ -59,6 +59,7 @@ def test_the_world(tmp_path: Path):
         Listener(8080, Protocol.UDP),
         Listener(8443, Protocol.TCP, "https"),
     )
+    assert (topology.services["n/np"].labels, topology.services["n/api"].labels) == ({"tier": "edge"}, {})
     assert topology.services["n/api"].ports == (
         ServicePort(80, 8080),
         ServicePort(443, "https", name="web"),

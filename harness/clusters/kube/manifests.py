@@ -178,7 +178,11 @@ def service(item: Service, run: str) -> Json:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": item.name, "namespace": item.namespace, "labels": {RUN_LABEL: run}},
+        "metadata": {
+            "name": item.name,
+            "namespace": item.namespace,
+            "labels": {**item.labels, RUN_LABEL: run},
+        },
         "spec": spec,
     }
 

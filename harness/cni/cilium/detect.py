@@ -24,6 +24,8 @@ def found(api: Api, namespace: str, version: str) -> Cilium:
             features.add("l7-http")
     if features:
         features |= switched_on(data)
+    if "l7-http" in features:
+        features |= behind_envoy(data)
     if at_least(version, 1, 20) and on("enable-k8s-cluster-network-policy", "false"):
         features |= served(api, "admin")
     agents = Agents(api, SCRIPT)
@@ -50,6 +52,17 @@ def switched_on(data: Mapping[str, object]) -> set[str]:
     # Without SPIRE nothing proves an identity, and what must be authenticated is dropped.
     if _on(data, "mesh-auth-enabled", "false") and _on(data, "mesh-auth-mutual-enabled", "false"):
         found.add("mutual-auth")
+    return found
+
+
+def behind_envoy(data: Mapping[str, object]) -> set[str]:
+    """What rules may hand to Envoy beside HTTP rules, where there is one."""
+    found = set()
+    # The operator copies secrets to where agents may read them; without that only a wider role lets them.
+    if _on(data, "enable-policy-secrets-sync", "false"):
+        found.add("l7-secrets")
+    if _on(data, "enable-envoy-config", "false"):
+        found.add("envoy-listeners")
     return found
 
 

@@ -29,7 +29,6 @@ from harness.dialects.cilium.types import (
     ServicePeer,
 )
 from harness.model.application import Authentication
-from harness.model.builtin import DNS_POD
 from harness.model.names import NamePattern
 from harness.model.policy import Policy
 from harness.model.rules import (
@@ -201,8 +200,8 @@ class _Compiler:
         """Labels that pods behind the services have, with their namespace under an empty key."""
         found = []
         for service in self._topology.services.values():
-            labels = dict(service.selector) if service.id == DNS_POD else {}
-            meant = service.name == peer.name if peer.selector is None else peer.selector.matches(labels)
+            by_name = peer.selector is None and service.name == peer.name
+            meant = by_name or (peer.selector is not None and peer.selector.matches(service.labels))
             if meant and peer.namespace in ("", service.namespace):
                 found.append({**service.selector, "": service.namespace})
         return found

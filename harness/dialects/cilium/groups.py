@@ -2,16 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from harness.dialects import validate
-from harness.dialects.cilium.types import CidrGroup
+from harness.dialects.cilium.types import CidrGroup, CiliumPolicy, GroupPeer
 from harness.dialects.fields import Field
 from harness.dialects.objects import labels, metadata
 from harness.model.policy import Policy
-from harness.source.diagnostics import Problems
+from harness.model.rules import Direction
+from harness.source import Place
+from harness.source.diagnostics import Diagnostic, Problems, Severity, did_you_mean
 from harness.source.nodes import MappingNode
 from harness.source.values import manifest_value
 
 KIND = "CiliumCIDRGroup"
+
+
+def unknown(policies: Sequence[Policy]) -> dict[Place, list[Diagnostic]]:
+    """Policies that refer to groups of which there is none among them, by the place of the policy."""
+    groups = [policy.parsed for policy in policies if isinstance(policy.parsed, CidrGroup)]
+    found: dict[Place, list[Diagnostic]] = {}
+    for policy in policies:
+        if not isinstance(policy.parsed, CiliumPolicy):
+            continue
+        for spec in policy.parsed.specs:
+            peers = (
+                peer for direction in Direction for rule in spec.rules(direction) for peer in rule.peers or ()
+            )
+            for peer in peers:
+                if isinstance(peer, GroupPeer) and not any(peer.means(group) for group in groups):
+                    found.setdefault(policy.place, []).append(_unknown(peer, groups))
+    return found
+
+
+def _unknown(peer: GroupPeer, groups: Sequence[CidrGroup]) -> Diagnostic:
+    names = sorted(group.name for group in groups)
+    which = f"there is no {KIND} {peer.name}" if peer.selector is None else f"no {KIND} has these labels"
+    near = did_you_mean(peer.name, names) if peer.selector is None else ""
+    return Diagnostic(
+        "unknown-cidr-group",
+        Severity.WARNING,
+        f"{which} among the policies, so the rule means no address by it",
+        peer.place,
+        near or "apply the group together with the policy, or correct the reference",
+    )
 
 
 def parse(document: MappingNode, problems: Problems) -> Policy | None:

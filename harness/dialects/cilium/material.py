@@ -127,12 +127,7 @@ def _blocks(peer: Peer, groups: Sequence[CidrGroup], ports: tuple[PortWish, ...]
         yield BlockWish(peer.network, peer.excepts, peer.place, ports)
     elif isinstance(peer, GroupPeer):
         for group in groups:
-            meant = (
-                group.name == peer.name
-                if peer.selector is None
-                else peer.selector.matches(dict(group.labels))
-            )
-            for network in group.networks if meant else ():
+            for network in group.networks if peer.means(group) else ():
                 holes = tuple(hole for hole in peer.excepts if hole.version == network.version)
                 yield BlockWish(network, holes, peer.place, ports)
 

@@ -20,7 +20,7 @@ def needs(specs: Iterable[CiliumSpec]) -> Iterator[str]:
 def _of_rule(rule: CiliumRule) -> Iterator[str]:
     for item in rule.ports:
         if item.foreign:
-            yield "l7-secrets"
+            yield "envoy-listeners" if item.foreign == "listener" else "l7-secrets"
         if item.application is not None:
             yield "l7-dns" if isinstance(item.application, DnsRules) else "l7-http"
     if any(isinstance(peer, FqdnPeer) for peer in rule.peers or ()):

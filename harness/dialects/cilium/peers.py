@@ -23,7 +23,6 @@ from harness.dialects.cilium.types import (
 from harness.dialects.connection import End
 from harness.dialects.paper import elsewhere, is_node
 from harness.dialects.standing import Match
-from harness.model.builtin import DNS_POD
 from harness.model.probe import SourceKind
 from harness.model.rules import Network
 from harness.model.topology import Family, Service, Topology
@@ -74,13 +73,12 @@ def means(peer: Peer, ends: Ends) -> Match:
 
 
 def services(peer: ServicePeer, topology: Topology) -> list[Service]:
-    """The services of the world that are meant; those that scenarios declare have no labels."""
+    """The services of the world that are meant."""
     found = []
     for service in topology.services.values():
         if peer.namespace not in ("", service.namespace):
             continue
-        labels = service.selector if service.id == DNS_POD else {}
-        if peer.selector.matches(labels) if peer.selector is not None else peer.name == service.name:
+        if peer.selector.matches(service.labels) if peer.selector is not None else peer.name == service.name:
             found.append(service)
     return found
 
@@ -140,9 +138,7 @@ def members(peer: GroupPeer, groups: Sequence[CidrGroup]) -> list[Network]:
     """The addresses of the groups that are meant."""
     found: list[Network] = []
     for group in groups:
-        if (peer.selector is None and group.name == peer.name) or (
-            peer.selector is not None and peer.selector.matches(dict(group.labels))
-        ):
+        if peer.means(group):
             found += group.networks
     return found
 

@@ -65,6 +65,12 @@ class GroupPeer:
     excepts: tuple[Network, ...]
     place: Place
 
+    def means(self, group: CidrGroup) -> bool:
+        """Whether it is one of them."""
+        if self.selector is None:
+            return group.name == self.name
+        return self.selector.matches(dict(group.labels))
+
 
 @dataclass(frozen=True, slots=True)
 class NodePeer:
