@@ -46,11 +46,11 @@ from harness.model.probe import (
     TargetKind,
     TlsRequest,
 )
-from harness.model.rules import Action, Stage
+from harness.model.rules import Action, Direction, Stage
 from harness.model.scenario import Scenario
 from harness.model.topology import METADATA_NAME, Family, Protocol, Topology
 from harness.model.verdict import Verdict
-from harness.oracle import predict
+from harness.oracle import predict, trace
 from harness.scenario import load
 from harness.source.diagnostics import Problems
 from harness.source.nodes import MappingNode
@@ -320,13 +320,28 @@ class Lab:
         taken = observation.outcome.kind in (OutcomeKind.RESET, OutcomeKind.ERROR)
         return tcp and taken
 
+    def _goes_to_a_proxy(self, probe: Probe, policies: Sequence[Policy], topology: Topology) -> bool:
+        """Whether on paper a rule of the sender's side may look into what it sends."""
+        return any(
+            rule.matched is not False and (".rules." in part.name or ".serverNames[" in part.name)
+            for side in trace(topology, policies, probe, self.personality)
+            if side.direction is Direction.EGRESS
+            for tier in side.tiers
+            for policy in tier.policies
+            for rule in policy.rules
+            for part in rule.ports
+        )
+
     def _differ(
         self, probe: Probe, observation: Observation, policies: Sequence[Policy], topology: Topology
     ) -> tuple[str, str] | None:
         prediction = predict(topology, policies, probe, self.personality)
         found = judge(probe, observation)
-        proxied = any({"l7-http", "l7-dns"} & set(item.needs) for item in policies)
-        lost = found.verdict is None and proxied and self._accepted_by_a_proxy(probe, observation)
+        lost = (
+            found.verdict is None
+            and self._accepted_by_a_proxy(probe, observation)
+            and self._goes_to_a_proxy(probe, policies, topology)
+        )
         by_luck = "different answers" in prediction.reason
         if by_luck and not observation.split:
             if lost:
@@ -336,8 +351,10 @@ class Lab:
         if prediction.verdict is Answer.UNDEFINED:
             return None
         self.certain += 1
-        # The lab neither rejects nor denies that there is such a name.
-        expected = set(prediction.possible) - {Verdict.REJECT, Verdict.DNS_NXDOMAIN}
+        # The lab never rejects, and denies that there is such a name only where paper says that it must.
+        expected = set(prediction.possible) - {Verdict.REJECT}
+        if Verdict.DNS_REFUSED in expected:
+            expected.discard(Verdict.DNS_NXDOMAIN)
         if found.verdict in expected and not observation.split:
             return None
         # Only a denial may end so: what paper allows must arrive.
