@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from harness.model.topology import Topology
 
 SCHEMA = "netcheck.dev/conversion/v1"
-_DIALECTS = ("kubernetes", "cilium")
+_DIALECTS = ("kubernetes", "cilium", "admin")
 
 
 @cli.command(short_help="Policies of one dialect as policies of another, with proof.")

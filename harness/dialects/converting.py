@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from harness.dialects.admin import tell as admin_tell
+from harness.dialects.admin import write as admin_write
 from harness.dialects.cilium import tell as cilium_tell
 from harness.dialects.cilium import write as cilium_write
 from harness.dialects.kubernetes import tell as kubernetes_tell
@@ -34,6 +36,7 @@ class Room:
 ROOMS: Mapping[str, Room] = MappingProxyType(
     {
         "kubernetes": Room(kubernetes_tell.tell, kubernetes_write.write),
+        "admin": Room(admin_tell.tell, admin_write.write),
         "cilium": Room(cilium_tell.tell, cilium_write.write),
     }
 )

@@ -117,6 +117,7 @@ class Said:
     Attributes:
         peers: None = everybody, nodes and addresses outside included; empty = nobody.
         ports: None = every port of every protocol, ICMP included.
+        spared: It stands for what a denial of all pods leaves alone, and no author wrote it.
     """
 
     name: str
@@ -124,6 +125,7 @@ class Said:
     peers: tuple[Peer, ...] | None
     ports: tuple[Port, ...] | None
     place: Place
+    spared: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,7 +172,7 @@ def test_what_is_cilium_s_already_stays_and_counts_on_both_sides() -> None:
     assert not proof_of(both, "cilium").flows
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6))
 def test_random_policies_keep_their_meaning(seed: int) -> None:
     dice = random.Random(seed)

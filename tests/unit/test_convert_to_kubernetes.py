@@ -209,7 +209,7 @@ def test_what_depends_on_the_network_is_told_and_is_no_difference() -> None:
     }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6))
 def test_random_policies_are_kept_or_refused_or_told(seed: int) -> None:
     dice = random.Random(seed)

@@ -19,6 +19,7 @@ from harness.dialects.cilium.selectors import (
     SERVICE_ACCOUNT,
     WORLD,
 )
+from harness.dialects.isolation import as_isolation
 from harness.dialects.manifests import by_kind, in_parts, requirements
 from harness.dialects.meaning import (
     Addresses,
@@ -49,7 +50,7 @@ _NODES = {Nodes.OWN: HOST, Nodes.OTHER: REMOTE_NODE}
 
 def write(meanings: Sequence[Meaning], problems: Problems) -> Iterator[Written]:
     """Policies of Cilium's that say the same; what none can say is an error."""
-    for meaning in meanings:
+    for meaning in map(as_isolation, meanings):
         before = problems.errors
         found = _policy(meaning, problems)
         if problems.errors == before:
@@ -81,7 +82,7 @@ def _policy(meaning: Meaning, problems: Problems) -> Written:
             opened[direction.value] = False
     if opened:
         spec["enableDefaultDeny"] = opened
-    if not set(spec) & {"ingress", "egress", "ingressDeny", "egressDeny"}:
+    if not meaning.isolates and not any(meaning.rules.values()):
         refuse(problems, meaning.place, f"{meaning.policy} says nothing of any connection", "leave it out")
     metadata = {"name": meaning.name, **({"namespace": own} if own else {})}
     kind = "CiliumNetworkPolicy" if own else "CiliumClusterwideNetworkPolicy"

@@ -10,6 +10,7 @@ import ipaddress
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from harness.dialects.isolation import as_isolation
 from harness.dialects.manifests import label_selector
 from harness.dialects.meaning import (
     Addresses,
@@ -36,7 +37,7 @@ _SIDES = {Direction.INGRESS: "from", Direction.EGRESS: "to"}
 
 def write(meanings: Sequence[Meaning], problems: Problems) -> Iterator[Written]:
     """NetworkPolicies that say the same; what none can say is an error."""
-    for meaning in meanings:
+    for meaning in map(as_isolation, meanings):
         yield from _policies(meaning, problems)
 
 
@@ -53,16 +54,8 @@ def _policies(meaning: Meaning, problems: Problems) -> Iterator[Written]:
         )
     if meaning.subject.accounts:
         _accounts(problems, meaning.policy.place)
-    given = [direction for direction in Direction if meaning.rules.get(direction)]
-    for direction in given:
-        if direction not in meaning.isolates:
-            refuse(
-                problems,
-                meaning.place,
-                f"{meaning.policy} denies nothing by default for {direction}, and a NetworkPolicy that has "
-                f"{direction} rules denies all that they do not allow",
-                f"let it deny by default for {direction}, or leave its {direction} rules out",
-            )
+    for direction in Direction:
+        _fits(meaning, direction, problems)
     notes: list[str] = []
     spec: dict[str, Any] = {
         "podSelector": label_selector(meaning.subject.pods),
@@ -79,7 +72,7 @@ def _policies(meaning: Meaning, problems: Problems) -> Iterator[Written]:
             ]
             if rules:
                 spec[direction.value] = rules
-    if not meaning.isolates and not given:
+    if not meaning.isolates and not any(meaning.rules.values()):
         refuse(
             problems,
             meaning.place,
@@ -101,6 +94,27 @@ def _policies(meaning: Meaning, problems: Problems) -> Iterator[Written]:
         )
 
 
+def _fits(meaning: Meaning, direction: Direction, problems: Problems) -> None:
+    """Complain about what the rules of a direction do: here they only allow, and all else is denied."""
+    said = meaning.rules.get(direction, ())
+    others = [rule for rule in said if rule.action is not Action.ALLOW]
+    for rule in others:
+        refuse(
+            problems,
+            rule.place,
+            f"{rule.name} says {rule.action}, and NetworkPolicies only allow",
+            "leave it out where nothing else allows the same; else narrow the rules that do",
+        )
+    if said and not others and direction not in meaning.isolates:
+        refuse(
+            problems,
+            said[0].place,
+            f"{meaning.policy} denies nothing by default for {direction}, and a NetworkPolicy that has "
+            f"{direction} rules denies all that they do not allow",
+            f"let it deny by default for {direction}, or leave its {direction} rules out",
+        )
+
+
 def _rule(
     said: Said,
     direction: Direction,
@@ -109,12 +123,7 @@ def _rule(
     problems: Problems,
 ) -> Iterator[dict[str, Any]]:
     if said.action is not Action.ALLOW:
-        refuse(
-            problems,
-            said.place,
-            f"{said.name} says {said.action}, and NetworkPolicies only allow",
-            "leave it out where nothing else allows the same; else narrow the rules that do",
-        )
+        # An error already.
         return
     rule: dict[str, Any] = {}
     if said.peers is not None:
@@ -157,6 +166,9 @@ def _peer(
 def _nodes(what: NodePeer, peer: Peer, said: Said, notes: list[str], problems: Problems) -> None:
     if what.which is Nodes.OWN:
         notes.append(f"{said.name} names the pod's own node, which NetworkPolicies always allow")
+        return
+    if said.spared:
+        notes.append("other nodes, with which it denied nothing, cannot be named here, and are denied")
         return
     refuse(
         problems,
