@@ -136,6 +136,9 @@ class DnsFlight(DatagramFlight):
     def resolved(self, prober: Prober, message: dns.Message) -> None:
         """The last answer is in."""
         self.lookup = " ".join(item.data for item in message.answers[:4])
+        zones = [item.name for item in message.authorities if item.type == dns.TYPES["SOA"]]
+        if self.options.get("soa") and zones and not self.lookup:
+            self.lookup = f"SOA {zones[0] or '.'}"
         prober.finish(self, "dns", message.rcode, token=True)
 
     def timer(self, prober: Prober) -> None:

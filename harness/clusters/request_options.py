@@ -37,7 +37,8 @@ def dns_options(request: DnsQuery, probe: Probe) -> dict[str, Any]:
         expanded = [f"{request.name}.{suffix}" for suffix in suffixes]
         # As a pod's resolver does with ndots:5.
         names = [*names, *expanded] if request.name.count(".") >= 5 else [*expanded, *names]
-    return {"names": names, "type": request.type, "tcp": request.tcp}
+    options = {"names": names, "type": request.type, "tcp": request.tcp}
+    return options if request.rcode == "NOERROR" else {**options, "soa": True}
 
 
 def http_options(request: HttpRequest) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.model.outcome import CLOSED, REFUSED, Observation, OutcomeKind
+from harness.model.outcome import CLOSED, REFUSED, Observation, Outcome, OutcomeKind
 from harness.model.probe import DnsQuery, Probe, TlsRequest
 from harness.model.topology import Protocol
 from harness.model.verdict import Verdict
@@ -23,6 +23,9 @@ class Judgement:
     verdict: Verdict | None
     reason: str = ""
 
+
+NAME_EXISTS = "the name exists, and the cell expects NXDOMAIN of the resolver"
+NO_ZONE = "the resolver's NXDOMAIN names no zone (SOA), so it could not be told from a policy's"
 
 _DNS = {
     "NOERROR": Verdict.ALLOW,
@@ -54,6 +57,8 @@ def judge(probe: Probe, seen: Observation) -> Judgement:
             return _unserved(seen)
         case OutcomeKind.HTTP:
             return Judgement(None, f"HTTP {outcome.detail} came from something that is not the listener")
+        case OutcomeKind.DNS if isinstance(probe.request, DnsQuery) and probe.request.rcode != "NOERROR":
+            return _without_name(outcome)
         case OutcomeKind.DNS:
             return _resolved(outcome.detail)
         case OutcomeKind.TLS:
@@ -88,6 +93,15 @@ def _resolved(rcode: str) -> Judgement:
     if rcode == "NODATA":
         return Judgement(None, "the name has no address of the probe's family")
     return Judgement(None, f"the resolver answered {rcode}")
+
+
+def _without_name(outcome: Outcome) -> Judgement:
+    """An answer about a name that there is not: a resolver says which zone lacks it, a policy does not."""
+    if outcome.detail == "NOERROR":
+        return Judgement(None, NAME_EXISTS)
+    if outcome.detail == "NXDOMAIN" and outcome.lookup:
+        return Judgement(Verdict.ALLOW)
+    return _resolved(outcome.detail)
 
 
 def _silent(seen: Observation) -> Judgement:
@@ -164,7 +178,7 @@ def judge_control(probe: Probe, seen: Observation) -> str:
     if found.verdict is Verdict.ALLOW:
         return ""
     if isinstance(probe.request, DnsQuery) and found.verdict is Verdict.DNS_NXDOMAIN:
-        return ""
+        return "" if probe.request.rcode == "NOERROR" else NO_ZONE
     if found.verdict is None:
         return found.reason
     return f"{seen.outcome} {DENIED}"

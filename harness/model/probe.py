@@ -106,16 +106,23 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class DnsQuery:
-    """A DNS question to the cluster's resolver; the name is absolute unless `search`."""
+    """A DNS question to the cluster's resolver; the name is absolute unless `search`.
+
+    Attributes:
+        rcode: What the resolver answers where nothing stands in the way: NOERROR, or NXDOMAIN for a name that
+            does not exist.
+    """
 
     name: str
     type: str = "A"
     tcp: bool = False
     search: bool = False
+    rcode: str = "NOERROR"
 
     def __str__(self) -> str:
         text = f"dns:{self.name}/{self.type}"
-        return text + ("/TCP" if self.tcp else "") + ("/search" if self.search else "")
+        text += ("/TCP" if self.tcp else "") + ("/search" if self.search else "")
+        return text if self.rcode == "NOERROR" else f"{text}/{self.rcode}"
 
 
 OWN, EXPIRED, OTHER_TRUST_DOMAIN, NO_CERTIFICATE = "own", "expired", "other-trust-domain", "none"

@@ -68,13 +68,14 @@ def _request_out(request: Request | None) -> Json | None:
             "after": [_request_out(each) for each in request.after],
         }
     if isinstance(request, DnsQuery):
-        return {
+        asked = {
             "kind": "dns",
             "name": request.name,
             "type": request.type,
             "tcp": request.tcp,
             "search": request.search,
         }
+        return asked if request.rcode == "NOERROR" else {**asked, "rcode": request.rcode}
     if isinstance(request, TlsRequest):
         mutual = request.mutual
         shown = None if mutual is None else {"shows": mutual.shows, "server": mutual.server}
@@ -88,7 +89,7 @@ def _request_in(data: In | None) -> Request | None:
     if data["kind"] == "http":
         return _http_in(data)
     if data["kind"] == "dns":
-        return DnsQuery(data["name"], data["type"], data["tcp"], data["search"])
+        return DnsQuery(data["name"], data["type"], data["tcp"], data["search"], data.get("rcode", "NOERROR"))
     if data["kind"] == "tls":
         shown = data["mutual"]
         return TlsRequest(data["sni"], None if shown is None else MutualTls(shown["shows"], shown["server"]))

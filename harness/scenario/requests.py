@@ -15,6 +15,7 @@ from harness.source import Place
 from harness.source.diagnostics import Problems, did_you_mean
 from harness.source.nodes import ScalarNode
 
+RCODES = ("NOERROR", "NXDOMAIN")
 RECORD_TYPES = ("A", "AAAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "TXT")
 
 _URL = re.compile(
@@ -178,6 +179,16 @@ def dns(spec: DnsSpec, problems: Problems) -> list[tuple[Text, Asked]]:
             help=did_you_mean(kind.upper(), RECORD_TYPES) or f"write {', '.join(RECORD_TYPES)}",
         )
         return []
+    rcode = spec.rcode or Text("NOERROR")
+    if rcode not in RCODES:
+        problems.error(
+            "bad-rcode",
+            f'"{rcode}" is no answer that can be expected of a resolver',
+            rcode.place,
+            help=did_you_mean(rcode.upper(), RCODES)
+            or f"write {' or '.join(RCODES)}; what a policy answers is a verdict",
+        )
+        return []
     result = []
     protocol = Protocol.TCP if spec.tcp else Protocol.UDP
     for name in spec.dns:
@@ -187,7 +198,7 @@ def dns(spec: DnsSpec, problems: Problems) -> list[tuple[Text, Asked]]:
                 "bad-host", f'"{name}" {complaint}', name.place, help="write a name such as api.example.com"
             )
             continue
-        query = DnsQuery(name.removesuffix(".").lower(), str(kind), spec.tcp, spec.search)
+        query = DnsQuery(name.removesuffix(".").lower(), str(kind), spec.tcp, spec.search, str(rcode))
         target = To(Target(TargetKind.DNS, "", 53, protocol))
         result.append((name, Asked([target], query)))
     return result

@@ -148,6 +148,11 @@ class DnsSpec(Judged):
     type: AnyText | None = Field(None, description="Record type; A when absent.")
     tcp: Flag = Field(False, description="Ask over TCP.")
     search: Flag = Field(False, description="Try the pod's search list, as applications do.")
+    rcode: AnyText | None = Field(
+        None,
+        description="What the resolver itself answers: NOERROR (default), or NXDOMAIN for a name that there "
+        "is not, with the SOA record by which it is told from a policy's.",
+    )
     verdict: Verdicts = Field(description="The verdict, or verdicts per backend with `default`.")
 
 

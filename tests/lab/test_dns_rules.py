@@ -14,7 +14,7 @@ from harness.engine.judge import judge
 from harness.model.application import DnsRules
 from harness.model.builtin import DNS_POD
 from harness.model.names import NamePattern, parse_pattern
-from harness.model.personality import CILIUM, cilium_with
+from harness.model.personality import CILIUM, Personality, cilium_with
 from harness.model.probe import DnsQuery, HttpRequest, Probe, Source, SourceKind, Target, TargetKind
 from harness.model.rules import Direction, Match, Ports, Rule, Stage
 from harness.model.topology import Family, Protocol
@@ -262,3 +262,47 @@ def test_what_another_rule_allows_anyway_is_still_learned(
         over_tcp = [question("n/a", name, tcp=True) for name in ("good.example.com", "bad.example.com")]
         assert verdicts(built, *asked, *over_tcp) == [ALLOW, ALLOW, ALLOW, REFUSED]
         assert verdicts(built, connect("n/a", "good"), connect("n/a", "bad")) == [ALLOW, ALLOW]
+
+
+ABSENT = """
+scenario: absent
+pods:
+  shop/api: {labels: {app: api}}
+  shop/free: {}
+externals:
+  site: {address: 203.0.113.10, listen: [443], names: [www.example.com]}
+policies:
+  - apiVersion: cilium.io/v2
+    kind: CiliumNetworkPolicy
+    metadata: {name: names, namespace: shop}
+    spec:
+      endpointSelector: {matchLabels: {app: api}}
+      egress:
+        - toEndpoints: [{matchLabels: {k8s:io.kubernetes.pod.namespace: kube-system, k8s-app: kube-dns}}]
+          toPorts:
+            - ports: [{port: "53", protocol: ANY}]
+              rules: {dns: [{matchPattern: "*.example.com"}]}
+expect:
+  - {from: [shop/api, shop/free], dns: nobody.example.com, rcode: NXDOMAIN, verdict: allow}
+  - {from: [shop/api, shop/free], dns: nobody.example.com, rcode: NXDOMAIN, tcp: true, verdict: allow}
+  - {from: shop/free, dns: nobody.shop.svc.cluster.local, rcode: NXDOMAIN, verdict: allow}
+  - {from: shop/api, dns: nobody.shop.svc.cluster.local, rcode: NXDOMAIN, verdict: DENIED}
+"""
+
+
+@pytest.mark.parametrize(("how", "verdict"), [(NXDOMAIN, "dns-nxdomain"), (CILIUM, "dns-refused")])
+def test_a_name_that_does_not_exist_is_told_from_one_that_is_denied(
+    tmp_path: Path, how: Personality, verdict: str
+) -> None:
+    found = cells(measure(scenario(ABSENT.replace("DENIED", verdict), tmp_path), personality=how))
+    assert {id: item.reason for id, item in found.items() if item.status != "passed"} == {}
+    assert all(item.predicted is not None and item.predicted.word != "undefined" for item in found.values())
+    assert "shop/api->dns:nobody.example.com/A/NXDOMAIN" in found
+
+
+def test_a_name_that_exists_is_no_missing_one(tmp_path: Path) -> None:
+    text = ABSENT.replace("nobody.example.com", "www.example.com").replace("DENIED", "dns-refused")
+    found = cells(measure(scenario(text, tmp_path), personality=CILIUM))
+    item = found["shop/free->dns:www.example.com/A/NXDOMAIN"]
+    assert item.status == "error"
+    assert "the name exists" in item.reason

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.engine.judge import judge, judge_control
+from harness.engine.judge import NAME_EXISTS, NO_ZONE, judge, judge_control
 from harness.model.outcome import Observation, Outcome, OutcomeKind
-from harness.model.probe import MutualTls, Probe, Source, SourceKind, Target, TargetKind, TlsRequest
+from harness.model.probe import DnsQuery, MutualTls, Probe, Source, SourceKind, Target, TargetKind, TlsRequest
 from harness.model.topology import Protocol
 from harness.model.verdict import Verdict
 from tests.unit.kubernetes_worlds import probe
@@ -21,6 +21,7 @@ TCP = probe("n/a -> n/b:80")
 ICMP = probe("n/a -> n/b/ICMP")
 HTTP = http_probe("n/a -> n/b:80")
 DNS = dns_probe("n/a", "x.example")
+ABSENT = replace(DNS, request=DnsQuery("x.example", rcode="NXDOMAIN"))
 HOST = Probe(Source(SourceKind.POD, "n/a"), Target(TargetKind.HOST, "x.example", 443, Protocol.TCP))
 
 
@@ -43,6 +44,11 @@ def seen(
         expected_servers=servers,
         handshake=handshake,
     )
+
+
+def honest(rcode: str) -> Observation:
+    """An answer without records that names its zone."""
+    return Observation(Outcome(K.DNS, rcode, token=True, lookup="SOA example"))
 
 
 TLS = replace(TCP, request=TlsRequest("www.example.com"))
@@ -152,6 +158,17 @@ ROWS: list[tuple[Probe, Observation, Verdict | None, str]] = [
     (DNS, seen(K.TIMEOUT), None, "timeout, and nothing proves that the destination listens"),
     (HOST, seen(K.DNS, "REFUSED", token=True), Verdict.DNS_REFUSED, ""),
     (HOST, seen(K.DNS, "NXDOMAIN", token=True), Verdict.DNS_NXDOMAIN, ""),
+    (ABSENT, honest("NXDOMAIN"), Verdict.ALLOW, ""),
+    (ABSENT, seen(K.DNS, "NXDOMAIN", token=True), Verdict.DNS_NXDOMAIN, ""),
+    (ABSENT, seen(K.DNS, "REFUSED", token=True), Verdict.DNS_REFUSED, ""),
+    (ABSENT, seen(K.DNS, "SERVFAIL", token=True), None, "the resolver answered SERVFAIL"),
+    (
+        ABSENT,
+        seen(K.DNS, "NOERROR", token=True),
+        None,
+        NAME_EXISTS,
+    ),
+    (ABSENT, seen(K.TIMEOUT, listening=True), Verdict.DROP, ""),
     (HOST, seen(K.DNS, "NODATA", token=True), None, "the name has no address of the probe's family"),
     (HOST, seen(K.CONNECTED, token=True, receipts=1), ALLOW, ""),
     # TLS.
@@ -364,6 +381,14 @@ CONTROLS = [
     (HTTP, seen(K.HTTP, "403"), "http:403 although no policy stands in the way"),
     (DNS, seen(K.DNS, "NOERROR", token=True), ""),
     (DNS, seen(K.DNS, "NXDOMAIN", token=True), ""),
+    (ABSENT, honest("NXDOMAIN"), ""),
+    (ABSENT, seen(K.DNS, "NXDOMAIN", token=True), NO_ZONE),
+    (
+        ABSENT,
+        seen(K.DNS, "NOERROR", token=True),
+        NAME_EXISTS,
+    ),
+    (ABSENT, seen(K.DNS, "REFUSED", token=True), "dns:REFUSED although no policy stands in the way"),
     (DNS, seen(K.DNS, "REFUSED", token=True), "dns:REFUSED although no policy stands in the way"),
     (DNS, seen(K.DNS, "SERVFAIL", token=True), "the resolver answered SERVFAIL"),
     (DNS, seen(K.TIMEOUT, listening=True), "timeout although no policy stands in the way"),

@@ -50,7 +50,7 @@ requests = st.one_of(
     st.none(),
     st.builds(HttpRequest, *http, st.lists(st.builds(HttpRequest, *http), max_size=2).map(tuple)),
     st.builds(TlsRequest, st.none() | text, st.none() | st.builds(MutualTls, text, st.none() | text)),
-    st.builds(DnsQuery, text, text, st.booleans(), st.booleans()),
+    st.builds(DnsQuery, text, text, st.booleans(), st.booleans(), st.sampled_from(["NOERROR", "NXDOMAIN"])),
 )
 probes = st.builds(
     Probe,

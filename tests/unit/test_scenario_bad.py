@@ -127,6 +127,8 @@ MISTAKES: list[tuple[str, str, str]] = [
     ("bad-port-name", PODS.replace("https=443", "{port: 443, name: '1'}") + GOOD, "'1'"),
     ("bad-protocol", PODS.replace("[80,", "[80, 80/udp,") + GOOD, "udp"),
     ("bad-protocol", PODS.replace("[80,", "[80, 1/ICMP,") + GOOD, "ICMP"),
+    ("bad-rcode", PODS + "expect: [{from: a/cli, dns: x, rcode: REFUSED, verdict: deny}]\n", "REFUSED"),
+    ("bad-rcode", PODS + "expect: [{from: a/cli, dns: x, rcode: nxdomain, verdict: deny}]\n", "nxdomain"),
     ("bad-record-type", PODS + "expect: [{from: a/cli, dns: x, type: aaaa, verdict: deny}]\n", "aaaa"),
     ("bad-service-type", PODS.replace("web=80]}", "web=80], type: LoadBalancer}") + GOOD, "LoadBalancer"),
     ("bad-source", PODS + cell(source="service:a/svc"), "'service:a/svc'"),
