@@ -14,6 +14,7 @@ import pytest
 from harness.cli.exits import ExitCode, exit_code
 from harness.clusters.lab.link import Line
 from harness.clusters.lab.world import LabWorld
+from harness.model.topology import Topology
 from harness.model.verdict import Status
 from tests.lab.labs import cells, measure, scenario, staying
 from tests.lab.stages import proxy_of
@@ -134,3 +135,39 @@ def test_a_proxy_that_stands_still_again_and_again(tmp_path: Path) -> None:
     assert "proxy stood still" in result.scenarios[0].error
     assert result.scenarios[0].status is Status.ERROR
     assert all(cell.verdict is None for cell in cells(result).values())
+
+
+def test_a_proxy_that_stands_still_under_flows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither what it kept waiting nor what it only accepted says anything."""
+    head, _, policies = PROXIED.partition("policies:")
+    policies = policies.partition("expect:")[0].replace("\n", "\n    ")
+    text = f"""{head}steps:
+  - name: first
+    apply:{policies}
+    expect: [{{from: shop/cli, dns: good.example.com, verdict: allow}}]
+  - name: second
+    label: [{{pod: shop/cli, set: {{a: b}}}}]
+    transition: {{steady: [{{from: shop/cli, to: "host:good.example.com:443"}}]}}
+    expect: [{{from: shop/cli, dns: good.example.com, verdict: allow}}]
+"""
+    wanted = scenario(text, tmp_path)
+    assert [item.reason for item in measure(wanted).scenarios[0].cells if item.status != "passed"] == []
+    reshape = LabWorld.reshape
+    timers: list[threading.Timer] = []
+
+    def hold(built: LabWorld, topology: Topology) -> None:
+        if built._proxied.ruleset:
+            proxy = proxy_of(built)
+            os.kill(proxy, signal.SIGSTOP)
+            timers.append(threading.Timer(1.0, os.kill, (proxy, signal.SIGCONT)))
+            timers[-1].start()
+        reshape(built, topology)
+
+    monkeypatch.setattr(LabWorld, "reshape", hold)
+    try:
+        result = measure(wanted)
+    finally:
+        for timer in timers:
+            timer.join()
+    assert timers
+    assert "proxy stood still" in result.scenarios[0].error

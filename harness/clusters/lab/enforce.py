@@ -88,12 +88,13 @@ def compile_node(
             forward.append(f"{name} vmap {{ {jumps} }}")
     policed = _policed_to_node(writer, stages, interfaces)
     early = []
-    if any(proxied.values()):
+    if any(proxied.values()) or personality.cuts_connections:
         addresses = {
             interface: [(family_of(address), address) for address in addressing.pod(pod)]
             for pod, interface in interfaces.items()
         }
-        early = steering.policy_chains(maps, addresses, proxied, policed)
+        every_packet = personality.cuts_connections
+        early = steering.policy_chains(maps, addresses, proxied, policed, every_packet=every_packet)
     script = [
         f"table inet {TABLE} {{",
         *writer.lines,

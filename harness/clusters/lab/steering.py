@@ -105,6 +105,8 @@ def policy_chains(
     addresses: Mapping[str, Sequence[tuple[Family, str]]],
     proxied: Mapping[Direction, set[str]],
     policed: set[str],
+    *,
+    every_packet: bool = False,
 ) -> list[str]:
     """What the table of policies needs beside its own chains when some of their rules have applications.
 
@@ -113,8 +115,15 @@ def policy_chains(
         addresses: Of the pod behind each interface.
         proxied: Per direction the interfaces whose chains have rules with applications.
         policed: Interfaces of the pods whose policies also say what they may send to the node itself.
+        every_packet: Whether connections that have gone to the proxy are cut when they are not allowed any
+            more; whether they still go to it does not change.
     """
-    lines = ["chain decide {"]
+    known = ["ct state established,related accept"]
+    lines = []
+    if every_packet:
+        lines += _again(chains, addresses)
+        known = ["ct state related accept", "ct state established ct direction reply accept"]
+    lines += ["chain decide {"]
     pairs = {
         family: [
             f'"{interface}" . {address}'
@@ -134,8 +143,11 @@ def policy_chains(
     lines += _by_address(chains[Direction.INGRESS], addresses)
     lines += [_hand_over(Direction.INGRESS), add(DECIDED), "}"]
     lines += ["chain arrive {", f"type filter hook prerouting priority {_EARLY}; policy accept;"]
-    lines += ["ct state established,related accept", "meta l4proto != { tcp, udp } accept"]
-    lines += ['iifname "lo" accept']
+    lines += known
+    if every_packet:
+        every = _CONNECTIONS[Direction.EGRESS] | _CONNECTIONS[Direction.INGRESS]
+        lines += [f"ct state established ct mark & {every:#x} != 0 goto again", "ct state established accept"]
+    lines += ["meta l4proto != { tcp, udp } accept", 'iifname "lo" accept']
     lines += _from(proxied[Direction.EGRESS] & policed)
     lines += ["fib daddr type local accept", *_from(proxied[Direction.EGRESS] - policed)]
     for family in FAMILIES:
@@ -148,10 +160,24 @@ def policy_chains(
         if own:
             lines += [f"{IP[family]} daddr {{ {', '.join(own)} }} goto decide"]
     lines += ["}", "chain leave {", f"type route hook output priority {_EARLY}; policy accept;"]
-    lines += [f"{lacks(CALLER_MARKS[Direction.EGRESS])}accept", "ct state established,related accept"]
+    lines += [f"{lacks(CALLER_MARKS[Direction.EGRESS])}accept", *known]
+    if every_packet:
+        lines += ["ct state established goto again"]
     lines += _by_address(chains[Direction.INGRESS], addresses)
     lines += [f"{has(REMEMBERED)}{remove(REMEMBERED)}ct mark set ct mark | {_ROUND:#x}", "}"]
     return lines
+
+
+def _again(chains: Chains, addresses: Mapping[str, Sequence[tuple[Family, str]]]) -> list[str]:
+    """The chain for later packets of connections that have gone to the proxy, or that it has made.
+
+    What an egress rule with an application lets pass the ingress policy sees as the proxy's own connection.
+    """
+    lines = ["chain again {"]
+    if chains[Direction.EGRESS]:
+        jumps = ", ".join(f'"{item}" : jump {chain}' for item, chain in chains[Direction.EGRESS].items())
+        lines += [f"iifname vmap {{ {jumps} }}", f"{has(REMEMBERED)}{remove(REMEMBERED)}accept"]
+    return [*lines, *_by_address(chains[Direction.INGRESS], addresses), remove(REMEMBERED), "}"]
 
 
 def _from(interfaces: set[str]) -> list[str]:
