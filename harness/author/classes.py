@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from itertools import product
 from math import prod
 
-from harness.dialects.cilium.classes import plain
+from harness.dialects.calico.classes import plain as plain_calico
+from harness.dialects.cilium.classes import plain as plain_cilium
 from harness.dialects.connection import Connection, End
 from harness.dialects.material import Material, PortWish, vocabulary
 from harness.dialects.registry import material
@@ -129,7 +130,8 @@ def classes_among(policies: Sequence[Policy], known: Mapping[str, Namespace]) ->
 
 def _beyond(policies: Sequence[Policy]) -> bool:
     """Whether some policy may tell apart what is all alike here, such as service accounts or requests."""
-    return any(policy.dialect == "cilium" and not plain(policy) for policy in policies)
+    plain = {"cilium": plain_cilium, "calico": plain_calico}
+    return any(policy.dialect in plain and not plain[policy.dialect](policy) for policy in policies)
 
 
 def _same(item: Namespace, own: str) -> bool:

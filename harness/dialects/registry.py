@@ -8,7 +8,6 @@ from types import MappingProxyType
 from harness.dialects.admin import Admin
 from harness.dialects.base import Dialect
 from harness.dialects.calico import Calico
-from harness.dialects.carried import Carried
 from harness.dialects.cilium import Cilium
 from harness.dialects.kubernetes import Kubernetes
 from harness.dialects.material import Material
@@ -104,13 +103,10 @@ def compile_all(policies: Sequence[Policy], topology: Topology) -> tuple[Stage, 
     return merged(stages)
 
 
-_CARRIED = frozenset(name for name, dialect in DIALECTS.items() if isinstance(dialect, Carried))
-
-
 def carried(policies: Sequence[Policy]) -> Policy | None:
-    """The first policy whose rules only the cluster reads: with it, paper cannot say anything."""
+    """The first object that only a cluster understands: paper is silent beside a host endpoint."""
     for policy in policies:
-        if policy.dialect in _CARRIED:
+        if getattr(policy.parsed, "unread", False):
             return policy
     return None
 
@@ -163,7 +159,7 @@ def _refuse(document: MappingNode, api_version: ScalarNode, kind: ScalarNode, pr
         group = api_version.text.split("/")[0]
         near = [pair for pair in same_kind if pair[0].split("/")[0] == group]
         # A NetworkPolicy is Kubernetes' own, unless its group says that it is Calico's.
-        own = [pair for pair in same_kind if not isinstance(known[pair], Carried)]
+        own = [pair for pair in same_kind if known[pair].name != "calico"]
         versions = " or ".join(version for version, _ in near or own or same_kind)
         gone = (api_version.text, kind.text) in _GONE
         why = "was removed from Kubernetes" if gone else "is not a kind that this version reads"
@@ -217,11 +213,10 @@ def _near_kind(api_version: str, kind: str) -> str:
 def _reads() -> str:
     """Kinds by API group, NetworkPolicy's first; the version where there is but one.
 
-    Kinds that are only carried stand as groups: whoever writes them knows their names.
+    Calico's stand as a group: there are many, and whoever writes them knows their names.
     """
     groups: dict[str, list[tuple[str, str]]] = {}
-    read = [pair for pair, dialect in kinds().items() if not isinstance(dialect, Carried)]
-    carried = {pair[0] for pair, dialect in kinds().items() if isinstance(dialect, Carried)}
+    read = [pair for pair, dialect in kinds().items() if dialect.name != "calico"]
     for version, kind in sorted(read, key=lambda pair: _FIRST.index(pair[0].split("/")[0])):
         groups.setdefault(version.split("/")[0], []).append((version, kind))
     parts = []
@@ -229,4 +224,4 @@ def _reads() -> str:
         versions = {version for version, _ in pairs}
         names = dict.fromkeys(kind for _, kind in pairs)
         parts.append(f"{', '.join(names)} ({versions.pop() if len(versions) == 1 else group})")
-    return f"this version reads {'; '.join(parts)}; and knows {' and '.join(sorted(carried))}"
+    return f"this version reads {'; '.join(parts)}; and those of projectcalico.org/v3"

@@ -36,6 +36,10 @@ UNKNOWN: Mapping[str, str] = MappingProxyType(
         "named-port": "pods call different ports by the name",
         "host-firewall": "a policy selects nodes, which counts only where Cilium's host firewall is on",
         "application": "what the rule says of requests is no answer to a probe of this kind",
+        "source-port": "the rule names ports from which connections come, and any may be taken",
+        "application-policy": "requests are looked into only where Calico's application layer policy is set "
+        "up; elsewhere all of them pass",
+        "not-icmp": "what notICMP says of other protocols is not known: it needs `protocol: ICMP` beside it",
         "dns-any-port": "whether a rule without ports opens names that DNS rules do not, differs",
     }
 )
@@ -56,6 +60,7 @@ class Standing(ABC):
         order: Place in the tier, the lowest first.
         tie: Decides between equal `order`, where the specification says how; policies that are equal in both
             have no defined order.
+        older_tie: How older releases decide; policies that they sort otherwise have no defined order either.
         ordered: Whether the first rule that matches decides; otherwise every rule that matches counts.
         isolates: Whether a connection is denied that no rule of the tier matches.
         doubt: The open point on which it depends whether the policy selects the pod at all.
@@ -65,6 +70,7 @@ class Standing(ABC):
 
     order: float = 0
     tie: str = ""
+    older_tie: str = ""
     ordered: bool = True
     isolates: bool = False
     doubt: str | None = None
@@ -123,6 +129,7 @@ class Muted(Standing):
     def __init__(self, inner: Standing, muted: frozenset[Origin]) -> None:
         super().__init__(inner.policy, inner.tier, inner.rules, inner.direction, inner.topology)
         self.order, self.tie, self.ordered = inner.order, inner.tie, inner.ordered
+        self.older_tie = inner.older_tie
         self.isolates, self.doubt, self.strict = inner.isolates, inner.doubt, inner.strict
         self._inner = inner
         self._muted = {

@@ -39,6 +39,7 @@ class Personality:
         matches: Open points on which rules rest (keys of `OPEN_POINTS`), with whether such rules match.
         isolates_icmp: Whether isolation concerns ICMP; None where that is open.
         polices_own_node: Whether what a pod sends to its own node must be allowed like everything else.
+        frees_own_node: Whether no policy can keep a pod from being reached by its own node, either.
         frees_own_service: Whether no policy can keep a pod from itself through its own Service.
         cuts_connections: Whether each packet is judged, and not only the first one of a connection.
         sorts_by_name: Whether names decide between admin policies of the same priority.
@@ -51,6 +52,7 @@ class Personality:
     matches: Mapping[str, bool] = field(default_factory=dict, compare=False)
     isolates_icmp: bool | None = None
     polices_own_node: bool = False
+    frees_own_node: bool = False
     frees_own_service: bool = False
     cuts_connections: bool = False
     sorts_by_name: bool = False
@@ -127,6 +129,7 @@ CALICO = Personality(
     ),
     isolates_icmp=True,
     polices_own_node=True,
+    frees_own_node=True,
     sorts_by_name=True,
 )
 """Addresses: a block stands for whoever has one, and connection tracking carries what was allowed once."""

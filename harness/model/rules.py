@@ -33,7 +33,7 @@ from enum import StrEnum
 
 from harness.model.application import Application, Authentication
 from harness.model.names import NamePattern
-from harness.model.topology import Protocol
+from harness.model.topology import Family, Protocol
 from harness.source import Place
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -76,15 +76,22 @@ class Tier:
     Attributes:
         order: Tiers are asked from the lowest to the highest; the numbers are those of Calico's own tiers,
             so that tiers of Calico's users find their places between these (semantics.md 3.4).
+        calico: What it is called by users of Calico, by which tiers of the same order are sorted.
     """
 
     name: str
     order: float
+    calico: str = ""
+
+    @property
+    def rank(self) -> tuple[float, str]:
+        """Tiers with a lower one are asked before."""
+        return self.order, self.calico or self.name
 
 
-ADMIN_TIER = Tier("Admin", 1_000)
-NETWORK_POLICY_TIER = Tier("NetworkPolicy", 1_000_000)
-BASELINE_TIER = Tier("Baseline", 10_000_000)
+ADMIN_TIER = Tier("Admin", 1_000, "kube-admin")
+NETWORK_POLICY_TIER = Tier("NetworkPolicy", 1_000_000, "default")
+BASELINE_TIER = Tier("Baseline", 10_000_000, "kube-baseline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +116,25 @@ class Ports:
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """What must hold of an end's address besides: that it is among some, or that it is not.
+
+    Attributes:
+        inside: Whether it has to be among them.
+        pods: Ids of pods with an address of their own.
+        nodes: Letters of nodes.
+        networks: Wherever the address belongs: in the cluster or outside of it.
+        peer: Whether it is about the peer; otherwise about the pod that the policy selects.
+    """
+
+    inside: bool
+    pods: frozenset[str] = frozenset()
+    nodes: frozenset[str] = frozenset()
+    networks: tuple[Network, ...] = ()
+    peer: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Match:
     """A conjunction; every part that is None matches anything.
 
@@ -120,6 +146,9 @@ class Match:
         names: Egress only: addresses that the subject itself was told for such a name, in an answer to a
             question that `DnsRules` let pass; never those of the cluster's pods and nodes.
         ports: Destination ports; None = every protocol and port, ICMP included; empty = nothing matches.
+        conditions: All of them must hold as well.
+        family: The only one that matches.
+        source_ports: Ranges of ports from which it comes; only beside `ports` of protocols that have some.
     """
 
     subjects: frozenset[str] | None = None
@@ -128,10 +157,13 @@ class Match:
     ports: tuple[Ports, ...] | None = None
     nodes: frozenset[str] | None = None
     names: tuple[NamePattern, ...] | None = None
+    conditions: tuple[Condition, ...] = ()
+    family: Family | None = None
+    source_ports: tuple[tuple[int, int], ...] | None = None
 
     @property
     def any_peer(self) -> bool:
-        """Whether the match takes every peer: pods, nodes and addresses outside."""
+        """Whether the match takes every peer, as far as `conditions` let it."""
         return self.pods is None and self.blocks is None and self.nodes is None and self.names is None
 
 
@@ -214,7 +246,7 @@ def merged(stages: Iterable[Stage]) -> tuple[Stage, ...]:
     """Stages by tier, those of the same tier and direction as one with its blocks in order."""
     found: dict[tuple[float, str, Direction], list[Stage]] = {}
     for stage in stages:
-        found.setdefault((stage.tier.order, stage.tier.name, stage.direction), []).append(stage)
+        found.setdefault((*stage.tier.rank, stage.direction), []).append(stage)
     result = []
     for key in sorted(found):
         same = found[key]

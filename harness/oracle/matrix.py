@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from itertools import groupby
 
+from harness.dialects.calico.selectors import Comparison, Has
 from harness.dialects.connection import Connection, End
 from harness.dialects.registry import carried
 from harness.dialects.selectors import Requirement
@@ -159,6 +160,8 @@ def _keys(value: object) -> Iterator[str]:
     """Label keys of all selectors inside of what a parser made."""
     if isinstance(value, Requirement):
         yield value.key
+    elif isinstance(value, Comparison | Has):
+        yield value.label
     elif isinstance(value, tuple):
         for item in value:
             yield from _keys(item)

@@ -242,7 +242,7 @@ def _ask(
         return Ruling(Answer.ALLOW, "in enforcement mode `never` no policy has any effect")
     unread = carried(policies)
     if unread is not None:
-        reason = f"only the cluster reads the rules of {unread}"
+        reason = f"only the cluster knows what comes of {unread}"
         origin = Origin(str(unread), "", unread.place)
         return Ruling(Answer.UNDEFINED, reason, (origin,), denials=every_denial(connection))
     ruling = decide(policies, topology, direction, connection, muted)

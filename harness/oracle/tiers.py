@@ -58,7 +58,7 @@ def stand(
 
 
 def _place(item: Standing) -> tuple[float, str, float, str]:
-    return item.tier.order, item.tier.name, item.order, item.tie
+    return *item.tier.rank, item.order, item.tie
 
 
 def decide(
@@ -168,7 +168,7 @@ def _own_node(found: Ruling, ends: Ends, connection: Connection, direction: Dire
     if subject.node != peer.node:
         return found
     on_purpose = ends.denied + ends.refused
-    if on_purpose:
+    if on_purpose and not connection.personality.frees_own_node:
         return replace(opened(found, "own-node"), deciding=_origins(on_purpose))
     return Ruling(Answer.ALLOW, "a pod's own node is always allowed")
 
@@ -331,16 +331,26 @@ def ranks(members: Sequence[Standing], *, by_name: bool = False) -> Iterator[Seq
         members: In the order of their places.
         by_name: Names decide between ordered policies of one place.
     """
-    if by_name and all(item.ordered for item in members):
-        for item in sorted(members, key=lambda item: (item.order, item.tie, item.policy.name)):
+    if by_name and all(item.ordered and not item.tie for item in members):
+        for item in sorted(members, key=lambda item: (item.order, item.policy.name)):
             yield [item]
         return
     first, last = members[0], members[-1]
     if first.order == last.order and first.tie == last.tie:
         yield members
         return
-    for _, same in groupby(members, key=lambda item: (item.order, item.tie)):
-        yield list(same)
+    for _, same in groupby(members, key=lambda item: item.order):
+        yield from _by_ties(list(same))
+
+
+def _by_ties(same: Sequence[Standing]) -> Iterator[Sequence[Standing]]:
+    """Policies of one order, as far as all releases sort them alike, and all of them have ties at all."""
+    older = sorted(same, key=lambda item: item.older_tie)
+    if len({bool(item.tie) for item in same}) > 1 or older != list(same):
+        yield same
+        return
+    for _, equal in groupby(same, key=lambda item: item.tie):
+        yield list(equal)
 
 
 def reach(item: Standing, connection: Connection) -> list[Reached]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from math import inf
 
 from harness.dialects.connection import Connection, Ruling
 from harness.dialects.paper import is_node
@@ -128,8 +129,9 @@ def _tiers(standing: Sequence[Standing], connection: Connection, ruling: Ruling)
         asked = list(members)
         ends = Ends(connection)
         leaves = reached and tier(asked, connection, ends)
+        users = any(item.policy.dialect == "calico" for item in asked)
         yield TierTrace(
-            which.name,
+            which.calico if users and which.calico else which.name,
             reached,
             _outcome(ends, leaves=leaves) if reached else "not asked",
             tuple(_policies(asked, connection, ruling, reached=reached)),
@@ -158,8 +160,9 @@ def _policies(
         for item in group:
             rules, matched = _rules(item, connection, ruling, reached=not decided)
             certain = certain or matched
-            # NetworkPolicies have an order only beside Calico's, where it says nothing of themselves.
-            place = "" if item.tier == NETWORK_POLICY_TIER else f"{item.order:g}"
+            # NetworkPolicies have an order only beside Calico's policies.
+            plain = item.tier == NETWORK_POLICY_TIER and not any(each.ordered for each in asked)
+            place = "" if plain else "none" if item.order == inf else f"{item.order:g}"
             yield PolicyTrace(
                 item.origin,
                 item.policy.dialect,

@@ -12,7 +12,7 @@ from harness.model.topology import Family
 from harness.scenario import names
 from harness.scenario.located import Text
 from harness.scenario.paths import Folder
-from harness.scenario.policies import Library, Reader, check_dialects
+from harness.scenario.policies import Library, Reader, check_dialects, check_tiers
 from harness.scenario.schema import ScenarioSpec, StepSpec
 from harness.scenario.services import check_services
 from harness.scenario.steps import Steps
@@ -95,6 +95,7 @@ class _Expansion:
         done = self._steps(steps)
         check_services(steps.state.worlds, self.problems)
         check_dialects((policy for step in done for policy in (*step.policies, *step.apply)), self.problems)
+        check_tiers(done, self.problems)
         if not any(step.cells or step.transition for step in done) and not self.problems.errors:
             self.problems.error(
                 "no-cells", "the scenario expects nothing", self.place, help="add entries to `expect:`"

@@ -6,8 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from harness.dialects.calico.parse_objects import RESERVED
+from harness.dialects.calico.types import CalicoPolicy
 from harness.dialects.registry import parse_manifest
 from harness.model.policy import Policy, PolicyRef
+from harness.model.scenario import Step
 from harness.scenario.located import Table, Text
 from harness.scenario.paths import Folder
 from harness.scenario.world import World
@@ -183,6 +186,24 @@ def deleted(text: Text, policies: Sequence[Policy], problems: Problems) -> Polic
         help=near or (f"in force are {', '.join(names)}" if names else "no policy is in force here"),
     )
     return None
+
+
+def check_tiers(steps: Iterable[Step], problems: Problems) -> None:
+    """Calico's API server refuses a policy whose tier is not there."""
+    said: set[Place] = set()
+    for step in steps:
+        tiers = {policy.name for policy in step.policies if policy.kind == "Tier"} | RESERVED.keys()
+        for policy in step.policies:
+            parsed = policy.parsed
+            if not isinstance(parsed, CalicoPolicy) or parsed.tier in tiers or parsed.tier_place in said:
+                continue
+            said.add(parsed.tier_place)
+            problems.error(
+                "unknown-tier",
+                f"{policy} stands in the tier {parsed.tier}, which is not there",
+                parsed.tier_place,
+                help=did_you_mean(parsed.tier, tiers) or f"add a Tier with the name {parsed.tier}",
+            )
 
 
 def check_dialects(policies: Iterable[Policy], problems: Problems) -> None:

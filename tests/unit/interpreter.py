@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from harness.dialects.connection import Connection, End
 from harness.model.probe import SourceKind
-from harness.model.rules import Action, Block, Direction, Match, Ports, Reach, Rule, Stage
-from harness.model.topology import Family, Topology
+from harness.model.rules import Action, Block, Condition, Direction, Match, Ports, Reach, Rule, Stage
+from harness.model.topology import Family, Protocol, Topology
 
 ADDRESSES = {
     "m/a": "10.0.0.2 fd00:1::2",
@@ -41,7 +41,8 @@ class Interpreter:
             rules = [rule for block in blocks for rule in block.rules]
             if not stage.ordered:
                 rules.sort(key=lambda rule: rule.open_point is not None)
-            action = next((rule.action for rule in rules if self.applies(rule, subject, direction)), None)
+            deciding = (rule.action for rule in rules if self.applies(rule, subject, direction))
+            action = next((one for one in deciding if one is not Action.LOG), None)
             if action is None and any(block.isolates for block in blocks):
                 action = stage.default
             if action not in (None, Action.PASS):
@@ -58,6 +59,13 @@ class Interpreter:
             return False
         if match.ports is not None and not any(self.port(item) for item in match.ports):
             return False
+        if match.family not in (None, self.asked.family):
+            return False
+        # Connections come from ports from 1024 on.
+        if match.source_ports is not None and not any(last >= 1024 for _, last in match.source_ports):
+            return False
+        if not all(self.condition(item, direction) for item in match.conditions):
+            return False
         peer = self.asked.peer(direction)
         if match.any_peer:
             return True
@@ -68,23 +76,36 @@ class Interpreter:
             return True
         return any(self.block(item, peer, is_pod=is_pod) for item in match.blocks or ())
 
+    def condition(self, condition: Condition, direction: Direction) -> bool:
+        end = self.asked.peer(direction) if condition.peer else self.asked.subject(direction)
+        is_pod = end.kind is SourceKind.POD and not is_node(end, self.topology)
+        among = is_pod and end.name in condition.pods
+        if not is_pod and end.address is None:
+            among = _node(end) in condition.nodes
+        address = self.address(end, is_pod=is_pod)
+        return (among or any(address in network for network in condition.networks)) is condition.inside
+
     def port(self, ports: Ports) -> bool:
         if ports.protocol is not self.asked.protocol:
             return False
         if ports.first is None or ports.last is None:
             return True
+        if ports.protocol is Protocol.ICMP:
+            return ports.first <= (8 if self.asked.family is Family.IPV4 else 128) <= ports.last
         return ports.first <= self.asked.port <= ports.last
 
     def block(self, block: Block, peer: End, *, is_pod: bool) -> bool:
         kind = Reach.OUTSIDE if peer.address else Reach.PODS if is_pod else Reach.NODES
         if block.reach not in (kind, Reach.ANY):
             return False
-        address = peer.address
-        if address is None:
-            name = peer.name if is_pod else _node(peer)
-            v4, v6 = ADDRESSES[name].split()
-            address = ipaddress.ip_address(v4 if self.asked.family is Family.IPV4 else v6)
+        address = self.address(peer, is_pod=is_pod)
         return address in block.network and not any(address in hole for hole in block.excepts)
+
+    def address(self, end: End, *, is_pod: bool) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+        if end.address is not None:
+            return end.address
+        v4, v6 = ADDRESSES[end.name if is_pod else _node(end)].split()
+        return ipaddress.ip_address(v4 if self.asked.family is Family.IPV4 else v6)
 
 
 def _node(end: End) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,7 @@ from harness.dialects.calico.types import (
 )
 from harness.model.rules import Action, Direction
 from harness.model.topology import Family
+from harness.scenario import load
 from harness.source.diagnostics import Diagnostic, Severity
 from tests.unit.calico_worlds import calico, made, nets, parsed, thing, tier
 from tests.unit.kubernetes_worlds import read
@@ -471,3 +473,35 @@ def test_a_policy_without_a_spec_denies_everything() -> None:
     assert found is not None
     assert found.parsed.directions == {Direction.INGRESS}
     assert [item.id for item in problems.found] == ["missing-spec"]
+
+
+SCENARIO = """\
+scenario: s
+namespaces: {shop: {}}
+pods: {shop/a: {listen: 80}, shop/b: {}}
+policies:
+  - {apiVersion: projectcalico.org/v3, kind: Tier, metadata: {name: security}, spec: {order: 1}}
+  - apiVersion: projectcalico.org/v3
+    kind: NetworkPolicy
+    metadata: {name: p, namespace: shop}
+    spec: {tier: TIER, selector: all()}
+expect: [{from: shop/b, to: "shop/a:80", verdict: deny}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "help"),
+    [
+        ("security", None),
+        ("kube-admin", None),
+        ("securty", 'did you mean "security"?'),
+        ("lost", "add a Tier with the name lost"),
+    ],
+)
+def test_a_policy_needs_its_tier(name: str, help: str | None, tmp_path: Path) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text(SCENARIO.replace("TIER", name))
+    found = [item for item in load([file]).problems if item.severity is Severity.ERROR]
+    assert [(item.id, item.place.line, item.help) for item in found] == (
+        [] if help is None else [("unknown-tier", 9, help)]
+    )

@@ -87,24 +87,15 @@ def test_compile_all_hands_each_dialect_its_own() -> None:
     assert [stage.direction for stage in stages] == [Direction.INGRESS]
 
 
-@pytest.mark.parametrize(
-    ("api_version", "kind", "ref", "dialect"),
-    [
-        ("projectcalico.org/v3", "GlobalNetworkPolicy", "globalnetworkpolicy/p", "calico"),
-        ("projectcalico.org/v3", "StagedNetworkPolicy", "stagednetworkpolicy/n/p", "calico"),
-    ],
-)
-def test_other_dialects_are_carried_to_clusters_that_serve_them(
-    api_version: str, kind: str, ref: str, dialect: str
-) -> None:
-    found, problems = read(
-        f"apiVersion: {api_version}\nkind: {kind}\nmetadata: {{name: p}}\nspec: {{selector: all()}}\n"
+def test_beside_what_only_a_cluster_understands_paper_is_silent() -> None:
+    (policy,), problems = read(
+        "apiVersion: projectcalico.org/v3\nkind: HostEndpoint\nmetadata: {name: p}\n"
+        'spec: {node: a, interfaceName: "*"}\n'
     )
-    assert not problems.found
-    (policy,) = found
-    assert policy is not None
-    assert (str(policy.ref), policy.dialect) == (ref, dialect)
-    assert policy.manifest["spec"] == {"selector": "all()"}
-    assert (
-        predict(world(pod("n/a"), pod("n/b")), [policy], probe("n/a -> n/b:80")).verdict is Answer.UNDEFINED
+    assert policy is not None, problems.found
+    assert (str(policy.ref), policy.dialect) == ("hostendpoint/p", "calico")
+    found = predict(world(pod("n/a"), pod("n/b")), [policy], probe("n/a -> n/b:80"))
+    assert (found.verdict, found.reason) == (
+        Answer.UNDEFINED,
+        "only the cluster knows what comes of HostEndpoint p",
     )

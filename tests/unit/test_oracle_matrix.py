@@ -75,7 +75,8 @@ def test_classes_are_pods_that_no_policy_tells_apart() -> None:
 def test_policies_that_nobody_reads_leave_everything_open() -> None:
     topology = world(pod("n/a"), pod("n/b"))
     (unread,), problems = read(
-        "apiVersion: projectcalico.org/v3\nkind: NetworkPolicy\nmetadata: {name: p}\nspec: {}\n"
+        "apiVersion: projectcalico.org/v3\nkind: HostEndpoint\nmetadata: {name: p}\n"
+        'spec: {node: a, interfaceName: "*"}\n'
     )
     assert unread is not None, problems.found
     port = ASKED[1]

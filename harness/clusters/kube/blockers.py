@@ -26,7 +26,7 @@ NAMED = 5
 """So many policies are named where it is not known which one it is."""
 
 _HARMLESS = frozenset({"Tier", "NetworkSet", "GlobalNetworkSet"})
-"""Kinds that deny nothing by themselves; staged ones are told by their names."""
+"""Kinds that deny nothing by themselves, but to which policies refer; staged ones are told by their names."""
 
 _TWICE = frozenset({"crd.projectcalico.org/v1"})
 """API versions under which objects are found again that another one serves."""
@@ -46,11 +46,7 @@ def blockers(api: Api, run: str, topology: Topology, probes: Sequence[Probe]) ->
     Returns:
         For each probe `blocked by policy KIND NAME`, or which policies stand on the cluster, or nothing.
     """
-    known = [
-        item
-        for item in kinds()
-        if item[1] not in _HARMLESS and not item[1].startswith("Staged") and item[0] not in _TWICE
-    ]
+    known = [item for item in kinds() if not item[1].startswith("Staged") and item[0] not in _TWICE]
     wide = _found(api, run, known, "")
     inside: dict[str, list[Json]] = {}
     said = []
@@ -94,7 +90,9 @@ def _said(items: Sequence[Json], topology: Topology, probe: Probe) -> str:
         names = dict.fromkeys(origin.policy for origin in predicted.deciding)
         return f"blocked by policy {' and '.join(names)}"
     # Those that paper has read leave the probe alone.
-    left = [name for item in items if (name := _name(item)) not in {str(policy) for policy in legible}]
+    known = {str(policy) for policy in legible}
+    standing = [_name(item) for item in items if item["kind"] not in _HARMLESS]
+    left = [name for name in standing if name not in known]
     if predicted.verdict is Answer.UNDEFINED:
         left += [origin.policy for origin in predicted.deciding]
     if not left:

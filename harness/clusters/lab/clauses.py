@@ -10,13 +10,14 @@ from harness.clusters.lab.addressing import FAMILIES, POD_RANGES, Addressing
 from harness.clusters.resolve import pick
 from harness.model.names import NamePattern
 from harness.model.personality import GENERIC, Personality
-from harness.model.rules import Block, Direction, Match, Ports, Reach
+from harness.model.rules import Block, Condition, Direction, Match, Ports, Reach
 from harness.model.topology import Family, Protocol
 
 IP = {Family.IPV4: "ip", Family.IPV6: "ip6"}
 ICMP = {Family.IPV4: "icmp", Family.IPV6: "ipv6-icmp"}
 _TYPE = {Family.IPV4: "ipv4_addr", Family.IPV6: "ipv6_addr"}
 _PEER = {Direction.INGRESS: "saddr", Direction.EGRESS: "daddr"}
+_OWN = {Direction.INGRESS: "daddr", Direction.EGRESS: "saddr"}
 
 _NOTES = 1 << 20
 """Connections that one open point may note in one sweep; more than the largest matrix has on one node.
@@ -97,7 +98,42 @@ def name_set(family: Family, names: Sequence[NamePattern]) -> str:
 
 
 def peers(writer: Writer, match: Match, direction: Direction) -> list[tuple[Family, str]]:
-    """The peer clause per family; an empty clause is every peer."""
+    """The peer clause per family, with the conditions on both ends; an empty clause is every peer."""
+    found = []
+    for family, clause in _peers(writer, match, direction):
+        conditions = [_condition(writer, item, family, direction) for item in match.conditions]
+        given = [item for item in conditions if item is not None]
+        if match.family in (None, family) and len(given) == len(conditions):
+            found.append((family, clause + "".join(given)))
+    return found
+
+
+def _condition(writer: Writer, item: Condition, family: Family, direction: Direction) -> str | None:
+    """The clause of a condition, empty where it always holds; None where no packet of the family meets it."""
+    version = 4 if family is Family.IPV4 else 6
+    networks = [network for network in item.networks if network.version == version]
+    if any(not network.prefixlen for network in networks):
+        return "" if item.inside else None
+    ends = [writer.addressing.pod(pod) for pod in item.pods]
+    ends += [writer.addressing.node(node) for node in item.nodes]
+    addresses = [address for end in ends if (address := pick(end, family)) is not None]
+    if not addresses and not networks:
+        return None if item.inside else ""
+    elements = {*addresses, *map(str, networks)}
+    among = writer.address_set(family, elements, interval=bool(networks))
+    field_name = f"{IP[family]} {(_PEER if item.peer else _OWN)[direction]}"
+    return f"{field_name} {'' if item.inside else '!= '}{among} "
+
+
+def source_clause(match: Match, protocol: str | None) -> str:
+    """The clause for the ports from which a match comes, behind the clause for its protocol."""
+    if match.source_ports is None or protocol is None:
+        return ""
+    text = ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in match.source_ports)
+    return f"th sport {{ {text} }} "
+
+
+def _peers(writer: Writer, match: Match, direction: Direction) -> list[tuple[Family, str]]:
     if match.any_peer:
         return [(family, "") for family in FAMILIES]
     found: list[tuple[Family, str]] = []

@@ -32,13 +32,16 @@ FEATURES = frozenset(
         "icmp",
         "node-probes",
         "admin",
+        "calico-policies",
         "cilium-policies",
         "fqdn",
         "l7-dns",
         "l7-http",
         "mutual-auth",
         "node-selectors",
+        "staged",
         "svid-files",
+        "tiers",
     }
 )
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from harness.clusters.lab import steering
 from harness.clusters.lab.addressing import FAMILIES, POD_RANGES, Addressing, family_of
-from harness.clusters.lab.clauses import ICMP, IP, Writer, peers, port_clauses
+from harness.clusters.lab.clauses import ICMP, IP, Writer, peers, port_clauses, source_clause
 from harness.clusters.lab.services import NODEPORT_MARK
 from harness.clusters.lab.steering import ASKED, DECIDED, LOCAL_MARK, REMEMBERED
 from harness.model.application import Authentication, DnsRules
@@ -337,5 +337,6 @@ def _rule(
                     note = writer.note_open(rule.open_point, family, protocol)
                 version = "" if peer else f"meta nfproto {family.value} "
                 said = writer.comment(comment or str(rule.origin))
-                lines.append(f"{version}{peer}{ports}{guard}{note}counter {verdict} {said}")
+                clauses = f"{version}{peer}{ports}{source_clause(match, protocol)}"
+                lines.append(f"{clauses}{guard}{note}counter {verdict} {said}")
     return lines

@@ -234,11 +234,15 @@ class NetworkSet:
 
 @dataclass(frozen=True, slots=True)
 class HostEndpoint:
-    """An interface of a node; with it policies have a say about the node."""
+    """An interface of a node; with it policies have a say about the node.
+
+    Attributes:
+        unread: Which node of a scenario it means is not known, so that paper cannot say anything beside it.
+    """
 
     labels: tuple[tuple[str, str], ...]
     place: Place
-    of_nodes: str = "host-endpoint"
+    unread: bool = True
 
 
 @dataclass(frozen=True, slots=True)
