@@ -325,8 +325,8 @@ class Lab:
         """What is seen; on a machine that is too busy for the short wait, after the long one."""
         try:
             return self.made.sweep(probes, timeout)
-        except ClusterError:
-            if timeout >= PATIENT:
+        except ClusterError as error:
+            if timeout >= PATIENT or "stood still" not in str(error):
                 raise
             return self.made.sweep(probes, PATIENT)
 
