@@ -68,7 +68,8 @@ def _side(
     connection = as_learned(standing, topology, connection)
     port = f"{connection.port}/{connection.protocol}" if connection.port else str(connection.protocol)
     asked = {item.origin for item in standing}
-    others = tuple(Origin(str(item), "", item.place) for item in policies)
+    # Tiers, and sets of addresses, have no say themselves.
+    others = tuple(Origin(str(item), "", item.place) for item in policies if item.kind.endswith("Policy"))
     return SideTrace(
         leg,
         direction,

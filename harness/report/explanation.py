@@ -38,7 +38,9 @@ def side_lines(side: SideTrace, number: int) -> Iterator[Line]:
 def _policy(policy: PolicyTrace, answer: Answer) -> Iterator[Line]:
     notes = []
     if policy.place:
-        notes.append(f"priority {policy.place}")
+        # Calico has orders; beside its policies, a NetworkPolicy has one, too.
+        word = "priority" if policy.dialect == "admin" else "order"
+        notes.append(f"{word} {policy.place}")
     if policy.isolates:
         notes.append("denies what no rule allows")
     text = f"  ({', '.join(notes)})" if notes else ""

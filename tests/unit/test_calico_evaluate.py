@@ -17,6 +17,7 @@ from harness.model.topology import Family, Topology
 from harness.oracle.predict import predict
 from harness.oracle.tiers import decide
 from harness.oracle.trace import trace
+from harness.report.explanation import side_lines
 from tests.unit.calico_worlds import calico, made, nets, shop, tier
 from tests.unit.kubernetes_worlds import connection, policy, probe, read
 
@@ -374,6 +375,7 @@ def test_the_trace_tells_tiers_orders_and_rules_with_their_lines() -> None:
     (_, side) = trace(WORLD, found, probe("shop/cli -> shop/web:80"))
     assert [item.name for item in side.tiers] == ["security", "default"]
     assert [item.outcome for item in side.tiers] == ["pass on", "allow"]
+    assert not side.bystanders  # a tier is none
     (policies,) = [item.policies for item in side.tiers[1:]]
     assert [(str(item.origin.policy), item.place) for item in policies] == [
         ("NetworkPolicy shop/q", "5"),
@@ -387,3 +389,11 @@ def test_the_trace_tells_tiers_orders_and_rules_with_their_lines() -> None:
     assert [(part.name, part.matched, part.why) for part in deny.ports] == [
         ("protocol", False, "wants TCP to 8080")
     ]
+
+
+def test_explanations_speak_of_orders() -> None:
+    found = [calico("{order: 5, ingress: [{action: Allow}]}"), calico("{ingress: [{action: Deny}]}", "q")]
+    (_, side) = trace(WORLD, found, probe("shop/cli -> shop/web:80"))
+    notes = "\n".join("".join(text for text, _ in one) for one in side_lines(side, 1))
+    assert "(order 5, denies what no rule allows)" in notes
+    assert "(order none, denies what no rule allows)" in notes
