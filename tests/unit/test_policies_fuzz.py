@@ -91,6 +91,44 @@ kind: GlobalNetworkPolicy
 metadata: {name: p}
 spec: {order: 5, selector: app == 'web', types: [Ingress], ingress: [{action: Allow, protocol: TCP}]}
 ---
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {name: p, namespace: shop}
+spec:
+  tier: default
+  selector: has(app) && env not in {'a', 'b'}
+  serviceAccountSelector: all()
+  ingress:
+    - action: Deny
+      protocol: TCP
+      source: {notSelector: a == 'b', nets: [203.0.113.0/24], notNets: [203.0.113.8/29], ports: ["1:99"]}
+      destination: {ports: [80, "81:90", web], notPorts: [85]}
+    - {action: Log, protocol: ICMP, icmp: {type: 8, code: 0}, notICMP: {type: 3}}
+    - {action: Allow, ipVersion: 4, source: {namespaceSelector: global(), serviceAccounts: {names: [a]}}}
+    - {action: Allow, http: {methods: [GET], paths: [{exact: /a}]}, metadata: {annotations: {a: b}}}
+  egress:
+    - {action: Pass, notProtocol: 17, destination: {services: {name: db, namespace: shop}}}
+---
+apiVersion: projectcalico.org/v3
+kind: StagedKubernetesNetworkPolicy
+metadata: {name: p, namespace: shop}
+spec: {stagedAction: Set, podSelector: {}, policyTypes: [Egress]}
+---
+apiVersion: projectcalico.org/v3
+kind: Tier
+metadata: {name: t}
+spec: {order: 5, defaultAction: Pass}
+---
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkSet
+metadata: {name: s, labels: {a: b}}
+spec: {nets: [203.0.113.1, "2001:db8::/32"]}
+---
+apiVersion: projectcalico.org/v3
+kind: HostEndpoint
+metadata: {name: h}
+spec: {node: a, interfaceName: eth0, expectedIPs: [203.0.113.1]}
+---
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web, namespace: shop}
