@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -139,7 +140,16 @@ def _dumper() -> Any:
         def ignore_aliases(self, data: Any) -> bool:
             return True
 
+    def text(dumper: Any, data: str) -> Any:
+        style = '"' if _READ_OTHERWISE.fullmatch(data) else None
+        return dumper.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+    Dumper.add_representer(str, text)
     return Dumper
+
+
+_READ_OTHERWISE = re.compile(r"[-+.]?[0-9].*|\.(nan|inf)|y|n|yes|no|on|off|true|false|null|~|", re.I)
+"""Texts that some reader of YAML takes for a number, a truth value or nothing at all."""
 
 
 def _read_again(

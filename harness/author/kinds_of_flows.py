@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from harness.author.classes import OTHER, Classes, classes
 from harness.author.pairs import probes
 from harness.dialects.connection import Connection, End, Ruling
-from harness.dialects.registry import carried
 from harness.dialects.standing import Match, Standing
 from harness.model.personality import Personality
 from harness.model.policy import Policy
@@ -109,9 +108,7 @@ def label_classes(before: Sequence[Policy], after: Sequence[Policy]) -> LabelCla
     names = list(dict.fromkeys(policy.namespace for policy in together))
     found: list[tuple[str, Classes]] = []
     gap = ""
-    if carried(together) is not None:
-        gap = "only the cluster reads some of the policies"
-    for name in names if not gap else ():
+    for name in names:
         beside = [policy for policy in together if policy.namespace in ("", name)]
         worlds = list(classes(beside, name))
         if not worlds:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from harness.model.topology import Topology
 
 SCHEMA = "netcheck.dev/conversion/v1"
-_DIALECTS = ("kubernetes", "cilium", "admin")
+_DIALECTS = ("kubernetes", "cilium", "calico", "admin")
 
 
 @cli.command(short_help="Policies of one dialect as policies of another, with proof.")
@@ -73,7 +73,8 @@ def convert(
     ranges. What has no form in the other dialect is an error; nothing is left out.
 
     Exit codes: 0 the meaning is kept (or depends on the network, which is said), 1 some flow differs, or
-    something cannot be converted, 4 usage or invalid file, 6 packets could not be compared.
+    something cannot be converted, 4 usage or invalid file, 6 nothing could be compared,
+    or packets could not.
     """
     from harness.cli import reading
     from harness.report import conversion as told
@@ -100,7 +101,8 @@ def convert(
         printer(sys.stderr, shade).print(lines)
     if proof.differing or (observed is not None and observed.differing):
         return ExitCode.DIFFERENT
-    return ExitCode.INCONCLUSIVE if observed is not None and observed.unmeasured else ExitCode.OK
+    unsure = not proof.compared or (observed is not None and observed.unmeasured)
+    return ExitCode.INCONCLUSIVE if unsure else ExitCode.OK
 
 
 def _bundle(files: Sequence[Path], *, stdin: bool, color: str) -> Bundle:
@@ -167,10 +169,16 @@ def _world(scenario: str | None, bundle: Bundle, found: Conversion, color: str) 
 def _prove(bundle: Bundle, found: Conversion, world: Topology) -> Proof:
     from harness.author.agreement import agreement, readings
     from harness.author.kinds_of_flows import label_classes, of_world
+    from harness.dialects.registry import carried
 
     before, after = bundle.policies, found.policies
     every = label_classes(before, after)
-    proof = agreement((of_world(world, before, after), every), readings(before, found.to))
+    unread = carried([*before, *after])
+    askings = () if unread is not None else (of_world(world, before, after), every)
+    proof = agreement(askings, readings(before, found.to))
+    if unread is not None:
+        proof.gaps.append(f"anything: only the cluster reads the rules of {unread}")
+        return proof
     if every.gap:
         proof.gaps.append(f"classes of labels: {every.gap}")
     return proof

@@ -8,6 +8,8 @@ from types import MappingProxyType
 
 from harness.dialects.admin import tell as admin_tell
 from harness.dialects.admin import write as admin_write
+from harness.dialects.calico import tell as calico_tell
+from harness.dialects.calico import write as calico_write
 from harness.dialects.cilium import tell as cilium_tell
 from harness.dialects.cilium import write as cilium_write
 from harness.dialects.kubernetes import tell as kubernetes_tell
@@ -37,6 +39,7 @@ ROOMS: Mapping[str, Room] = MappingProxyType(
     {
         "kubernetes": Room(kubernetes_tell.tell, kubernetes_write.write),
         "admin": Room(admin_tell.tell, admin_write.write),
+        "calico": Room(calico_tell.tell, calico_write.write),
         "cilium": Room(cilium_tell.tell, cilium_write.write),
     }
 )

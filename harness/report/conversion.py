@@ -38,6 +38,8 @@ def lines(proof: Proof, to: str, *, everything: bool = False) -> list[Line]:
 def _summary(proof: Proof, to: str) -> Line:
     asked = count(proof.compared, "flow")
     how = f"read as {proof.readings[0]} does" if len(proof.readings) == 1 else "in every reading"
+    if not proof.compared:
+        return line((f"the policies for {to} are not proved", "skip"))
     if not proof.flows:
         return line((f"proved: {asked} compared, all agree", "good"), f" ({how})")
     return line(f"{asked} compared with the policies for {to} ({how})")

@@ -64,6 +64,15 @@ def test_there_and_back_with_packets(folder: Path) -> None:
     assert document["observed"]["compared"] > 50
 
 
+@pytest.mark.parametrize("to", ["calico", "admin"])
+def test_other_dialects_with_packets(folder: Path, to: str) -> None:
+    egress = {**API, "spec": {**API["spec"], "policyTypes": ["Egress"]}}
+    Path("in.yaml").write_text(yaml.safe_dump_all([API, EVERYBODY] if to == "calico" else [egress]))
+    found = invoke("in.yaml", "--to", to, "-o", "out.yaml")
+    assert found.exit_code == 0, found.output
+    assert "sent, all agree" in found.stderr
+
+
 def test_a_difference_is_seen() -> None:
     before = read([kubernetes({"ingress": [{"from": [{"podSelector": WEB}]}]})])
     after = read([cilium({"ingress": [{"fromEndpoints": [{}]}]})])

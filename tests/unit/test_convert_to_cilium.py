@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
@@ -9,6 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.author.convert import convert
+from harness.dialects.registry import parse_manifest
+from harness.source.diagnostics import Problems
+from harness.source.nodes import MappingNode
+from harness.source.reader import read_text
 from tests.lab.random_policies import _network_policies
 from tests.unit.converting import API, WEB, Json, converted, kubernetes, proof_of, prove, read, refusals
 
@@ -153,6 +158,22 @@ def test_a_key_that_becomes_too_long_is_refused_as_the_server_would() -> None:
     assert "cannot be written as CiliumNetworkPolicy" in message
 
 
+@pytest.mark.parametrize("value", ["y", "N", "on", "1e3", "0x1F", "1.5", "1", "null", ""])
+def test_texts_stay_texts_for_every_reader(value: str) -> None:
+    """Go's YAML takes `y` for a truth value and `1e3` for a number, Python's does not."""
+    expression = {"key": "app", "operator": "In", "values": [value, "x"]}
+    policy = kubernetes({"podSelector": {"matchExpressions": [expression]}})
+    text = json.dumps(policy)
+    problems = Problems()
+    (document,) = read_text(text, "in.yaml", problems)
+    assert isinstance(document.root, MappingNode)
+    before = parse_manifest(document.root, "shop", problems)
+    assert before is not None
+    found = convert([before], "cilium")
+    assert not found.problems.errors
+    assert f'- "{value}"' in found.text
+
+
 def test_two_objects_of_one_name() -> None:
     found = converted([kubernetes({}), kubernetes({}, namespace="other"), kubernetes({}, "q")], "cilium")
     assert [(item["metadata"]["namespace"], item["metadata"]["name"]) for item in found] == [
@@ -172,7 +193,7 @@ def test_what_is_cilium_s_already_stays_and_counts_on_both_sides() -> None:
     assert not proof_of(both, "cilium").flows
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10**6))
 def test_random_policies_keep_their_meaning(seed: int) -> None:
     dice = random.Random(seed)

@@ -35,19 +35,26 @@ from harness.source.diagnostics import Problems
 _MOST = 25
 """Rules, peers, ports and networks in one list."""
 
-_DENIES, _ALLOWS, _DEFAULTS = 100, 200, 300
-"""Priorities, in which policies that were asked together are asked one after the other."""
+_DENIES, _ORDERED, _ALLOWS, _DEFAULTS = 100, 101, 200, 300
+"""Priorities, in which policies that were asked together are asked one after the other.
+
+Those that have an order among them begin at `_ORDERED`.
+"""
 
 _ALL = [str(ipaddress.ip_network(text)) for text in ("0.0.0.0/0", "::/0")]
-_ACTIONS = {Action.ALLOW: "Accept", Action.DENY: "Deny"}
+_ACTIONS = {Action.ALLOW: "Accept", Action.DENY: "Deny", Action.PASS: "Pass"}
 _SIDES = {Direction.INGRESS: "from", Direction.EGRESS: "to"}
 
 
 def write(meanings: Sequence[Meaning], problems: Problems) -> Iterator[Written]:
     """ClusterNetworkPolicies that say the same; what none can say is an error."""
+    ordered = [meaning for meaning in meanings if meaning.ordered]
     for meaning in meanings:
         before = problems.errors
-        found = list(_Writer(meaning, problems).policies())
+        place = ordered.index(meaning) if meaning.ordered else 0
+        if place >= _ALLOWS - _ORDERED:
+            refuse(problems, meaning.place, "there are too many policies with an order", "convert fewer")
+        found = list(_Writer(meaning, problems).policies(_ORDERED + place))
         if problems.errors == before:
             yield from found
 
@@ -62,16 +69,21 @@ class _Writer:
             "it is of the tier Admin: it also counts before policies of namespaces that were not converted"
         ]
 
-    def policies(self) -> Iterator[Written]:
-        """What is denied, what is allowed, and that all else is denied, each with its priority."""
+    def policies(self, place: int) -> Iterator[Written]:
+        """What is denied, what is allowed, and that all else is denied, each with its priority.
+
+        Args:
+            place: Priority of rules that have an order, which stay together.
+        """
         if self.meaning.subject.accounts:
             self._accounts(self.meaning.place)
-        parts = (
-            ("deny", _DENIES, self._rules(Action.DENY)),
-            ("allow", _ALLOWS, self._rules(Action.ALLOW)),
-            ("default", _DEFAULTS, self._defaults()),
-        )
-        for suffix, priority, rules in parts:
+        parts = [("", place, self._rules(*_ACTIONS))]
+        if not self.meaning.ordered:
+            parts = [
+                ("deny", _DENIES, self._rules(Action.DENY)),
+                ("allow", _ALLOWS, self._rules(Action.ALLOW)),
+            ]
+        for suffix, priority, rules in [*parts, ("default", _DEFAULTS, self._defaults())]:
             sides = {direction: in_parts(found, _MOST) for direction, found in rules.items()}
             for number in range(max((len(lists) for lists in sides.values()), default=0)):
                 spec: dict[str, Any] = {
@@ -106,11 +118,11 @@ class _Writer:
             self._note("what comes from nodes and from outside of the cluster, it cannot deny")
         return found
 
-    def _rules(self, action: Action) -> dict[Direction, list[dict[str, Any]]]:
+    def _rules(self, *actions: Action) -> dict[Direction, list[dict[str, Any]]]:
         found: dict[Direction, list[dict[str, Any]]] = {}
         for direction in Direction:
             for said in self.meaning.rules.get(direction, ()):
-                if said.action is action:
+                if said.action in actions:
                     found.setdefault(direction, []).extend(self._rule(said, direction))
         return {direction: rules for direction, rules in found.items() if rules}
 

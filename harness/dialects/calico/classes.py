@@ -31,7 +31,7 @@ def plain(policy: Policy) -> bool:
             return False
         if entity is rule.source and (entity.ports or entity.not_ports):
             return False
-    return all(_plain(term, spec.namespace) for term in _terms(spec))
+    return all(_plain(term) for term in _terms(spec))
 
 
 def _terms(spec: CalicoPolicy) -> Iterator[Expression]:
@@ -43,11 +43,11 @@ def _terms(spec: CalicoPolicy) -> Iterator[Expression]:
             yield from terms(entity.not_selector.expression)
 
 
-def _plain(term: Expression, own: str) -> bool:
+def _plain(term: Expression) -> bool:
     if isinstance(term, Comparison) and term.operator in _PARTS_OF_VALUES:
         return False
     if not isinstance(term, Has | Comparison):
         return True
     if namespace_key(term.label) == METADATA_NAME:
-        return isinstance(term, Has) or (term.operator is Operator.IS and term.values == (own,))
+        return True
     return not term.label.startswith(("projectcalico.org/", "pcsa."))

@@ -220,7 +220,8 @@ class PodLabels(Mapping[str, str]):
 
     def __getitem__(self, key: str) -> str:
         if key == NAMESPACE:
-            return self._pod.namespace
+            # Worlds of all label classes have several namespaces of one name, which only the label tells.
+            return self._namespace.get(METADATA_NAME, self._pod.namespace)
         if key == SERVICE_ACCOUNT:
             return self._pod.service_account
         if key == ORCHESTRATOR:

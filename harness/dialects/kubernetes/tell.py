@@ -18,14 +18,9 @@ def tell(policies: Sequence[Policy], problems: Problems) -> Iterator[Meaning]:
         own = namespace(parsed.namespace)
         rules = {
             direction: tuple(
-                Said(
-                    f"{direction}[{number}]",
-                    Action.ALLOW,
-                    tuple(_peer(peer, parsed.namespace) for peer in rule.peers) or None,
-                    tuple(_port(port) for port in rule.ports) or None,
-                    rule.place,
-                )
+                said
                 for number, rule in enumerate(parsed.rules(direction))
+                for said in _rule(rule, f"{direction}[{number}]", direction, parsed.namespace)
             )
             for direction in Direction
             if direction in parsed.directions
@@ -39,6 +34,37 @@ def tell(policies: Sequence[Policy], problems: Problems) -> Iterator[Meaning]:
             rules,
             policy.place,
         )
+
+
+def _rule(rule: types.PolicyRule, name: str, direction: Direction, own: str) -> Iterator[Said]:
+    """One rule; what it sends to addresses goes to no port by a name, so that such ports stand apart."""
+    blocks = [peer for peer in rule.peers if isinstance(peer, types.BlockPeer)]
+    named = [port for port in rule.ports if isinstance(port.port, str)]
+    if direction is Direction.INGRESS or not blocks or not named:
+        yield _said(rule, name, rule.peers, rule.ports, own)
+        return
+    pods = [peer for peer in rule.peers if not isinstance(peer, types.BlockPeer)]
+    numbers = [port for port in rule.ports if not isinstance(port.port, str)]
+    if pods:
+        yield _said(rule, name, pods, rule.ports, own)
+    if numbers:
+        yield _said(rule, name, blocks, numbers, own)
+
+
+def _said(
+    rule: types.PolicyRule,
+    name: str,
+    peers: Sequence[types.Peer],
+    ports: Sequence[types.PolicyPort],
+    own: str,
+) -> Said:
+    return Said(
+        name,
+        Action.ALLOW,
+        tuple(_peer(peer, own) for peer in peers) or None,
+        tuple(_port(port) for port in ports) or None,
+        rule.place,
+    )
 
 
 def _peer(peer: types.Peer, own: str) -> Peer:
