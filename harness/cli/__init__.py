@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from harness.cli import audit as _audit
 from harness.cli import cluster as _cluster
 from harness.cli import compare as _compare
 from harness.cli import convert as _convert
@@ -25,6 +26,7 @@ from harness.cli.app import cli
 __all__ = ["cli", "main"]
 
 _ = (
+    _audit,
     _cluster,
     _compare,
     _convert,

@@ -26,6 +26,7 @@ _ORDER = (
     "lint",
     "predict",
     "explain",
+    "audit",
     "coverage",
     "mutate",
     "convert",

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from harness.dialects.material import Material
 from harness.dialects.parts import PolicyPart
+from harness.dialects.staged import Staged
 from harness.dialects.standing import Standing
 from harness.model.policy import Policy
 from harness.model.renaming import Renaming
@@ -101,4 +102,8 @@ class Dialect(Protocol):
             beside: The other policies in force, of every dialect: mistakes that mean nothing beside them are
                 left out.
         """
+        ...
+
+    def staged(self, policy: Policy) -> Staged | None:
+        """What a policy stands for that is told of and not enforced; None for any other."""
         ...

@@ -12,6 +12,7 @@ from harness.dialects.cilium import Cilium
 from harness.dialects.kubernetes import Kubernetes
 from harness.dialects.material import Material
 from harness.dialects.spiffe import cluster_spiffe_id
+from harness.dialects.staged import Staged
 from harness.model.policy import Policy
 from harness.model.rules import Stage, merged
 from harness.model.topology import Topology
@@ -109,6 +110,11 @@ def carried(policies: Sequence[Policy]) -> Policy | None:
         if getattr(policy.parsed, "unread", False):
             return policy
     return None
+
+
+def staged(policy: Policy) -> Staged | None:
+    """What a policy stands for that is told of and not enforced; None for any other."""
+    return DIALECTS[policy.dialect].staged(policy)
 
 
 def of_nodes(policies: Sequence[Policy]) -> Policy | None:

@@ -134,6 +134,46 @@ _CILIUM = {
     "cilium-with-networkpolicy": {"shop/from-mobile enableDefaultDeny.ingress: false": _STACKED},
 }
 
+_ECHO_ONLY = "cells send echo requests only, so other messages of ICMP pass or not unseen"
+_PROFILE = "behind the last tier the profile allows what is handed on"
+_NO_ACCOUNT_LABELS = "accounts of scenarios have no labels, so no pod is selected: what the scenario shows"
+_NO_NAMESPACE = "without a namespace the rule matches nothing, whatever it says: what the scenario shows"
+_BEFORE_IT = "a policy before it decides this, which is what the scenario shows"
+
+_CALICO = {
+    "calico-account-subject": {
+        "shop/nobody selector: selects nobody": _NO_ACCOUNT_LABELS,
+        "shop/nobody types: not Ingress": _NO_ACCOUNT_LABELS,
+    },
+    "calico-both-ends": {"shop/api ingress[0].source.selector: app without probe": _LOCKED},
+    "calico-icmp": {
+        "shop/ping ingress[0]: no icmp": _ECHO_ONLY,
+        "shop/code ingress[0]: no icmp": _ECHO_ONLY,
+        "shop/other ingress[0]: removed": _ECHO_ONLY,
+        "shop/other ingress[0]: Deny instead of Allow": _ECHO_ONLY,
+        "shop/not ingress[0]: removed": _ECHO_ONLY,
+        "shop/not ingress[0]: Deny instead of Allow": _ECHO_ONLY,
+        "shop/not-other ingress[0]: no notICMP": _ECHO_ONLY,
+    },
+    "calico-log": {"shop/logged ingress[1]: behind the next": "the next is a Log, which decides nothing"},
+    "calico-order": {"shop/b-tie ingress[0].source.selector: app without guest": _BEFORE_IT},
+    "calico-order-against-kubernetes": {
+        "shop/behind order: none": "without an order it is behind the NetworkPolicy as well",
+        "shop/behind ingress[0].destination.ports[0]: removed": _BEFORE_IT,
+        "shop/behind ingress[0].destination.ports[0]: 8082 instead of 8081": _BEFORE_IT,
+    },
+    "calico-pass": {"shop/pass-web ingress[0]: Allow instead of Pass": _PROFILE},
+    "calico-services": {
+        "shop/lost egress[0]: removed": _NO_NAMESPACE,
+        "shop/lost egress[0]: Deny instead of Allow": _NO_NAMESPACE,
+        "shop/lost egress[0].destination.services: another service": _NO_NAMESPACE,
+    },
+    "calico-tier-order": {"shop/late.api ingress[0]: Allow instead of Pass": _PROFILE},
+    "calico-tutorial-payment": {
+        "suppliers nets[0]: 198.51.100.20/31 instead of 198.51.100.20/32": "no rule selects this set",
+    },
+}
+
 _SURVIVORS: dict[str, dict[str, str]] = {
     "admin-equal-priority": {"no-bad tier: Baseline": _HIDDEN_TIER},
     "admin-networks": {
@@ -157,6 +197,7 @@ _SURVIVORS: dict[str, dict[str, str]] = {
         "exception-last ingress[1].from[0].pods.podSelector: another tier": _NOT_REACHED,
     },
     **_CILIUM,
+    **_CALICO,
     "ipv4-block-over-ipv4": {"shop/everywhere-by-ipv4 egress[0]: any peer": _IPV4},
     "ipv4-block-over-ipv6": {
         "shop/everywhere-by-ipv4 egress[0]: removed": _IPV6,

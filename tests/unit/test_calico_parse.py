@@ -46,7 +46,7 @@ ingress:
   - {action: Log, protocol: ICMP, icmp: {type: 8, code: 0}}
   - {action: Pass, protocol: 47, notICMP: {type: 3}, notProtocol: ICMPv6}
 egress:
-  - {action: Allow, destination: {services: {name: db}}}
+  - {action: Allow, destination: {services: {name: db, namespace: shop}}}
 """
 
 
@@ -505,3 +505,11 @@ def test_a_policy_needs_its_tier(name: str, help: str | None, tmp_path: Path) ->
     assert [(item.id, item.place.line, item.help) for item in found] == (
         [] if help is None else [("unknown-tier", 9, help)]
     )
+
+
+def test_a_service_without_a_namespace_is_found_nowhere() -> None:
+    """Seen on Calico 3.28.4, whose documentation says that the policy's own namespace is meant."""
+    policy, problems = parsed("egress: [{action: Allow, destination: {services: {name: db}}}]")
+    assert policy is not None
+    assert [item.id for item in problems] == ["service-without-namespace"]
+    assert policy.parsed.egress[0].destination.services.id == "/db"

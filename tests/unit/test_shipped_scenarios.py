@@ -26,6 +26,8 @@ LOADED = load([ROOT])
 SCENARIOS = {scenario.name: resolve(scenario) for scenario in LOADED.scenarios}
 
 ADVICE_THAT_IS_THE_LESSON = {
+    ("calico/services.yaml", "service-without-namespace"),
+    ("calico/types.yaml", "ignored-rules"),
     ("defaults/policy-types.yaml", "ignored-rules"),
     ("tutorial/namespace-label-trap.yaml", "namespace-name-label"),
     ("tutorial/policies/api-policy.yaml", "namespace-name-label"),

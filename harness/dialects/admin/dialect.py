@@ -15,6 +15,7 @@ from harness.dialects.admin import rename as renamer
 from harness.dialects.admin.versions import FORMS
 from harness.dialects.material import Material
 from harness.dialects.parts import PolicyPart, of_rules
+from harness.dialects.staged import Staged
 from harness.dialects.standing import Standing
 from harness.model.policy import Policy
 from harness.model.renaming import Renaming
@@ -67,3 +68,7 @@ class Admin:
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         """See `harness.dialects.base.Dialect.mistakes`."""
         return mistaken.mistakes(manifest, beside)
+
+    def staged(self, policy: Policy) -> Staged | None:
+        """See `harness.dialects.base.Dialect.staged`; nothing of this dialect is."""
+        return None

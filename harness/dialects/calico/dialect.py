@@ -11,11 +11,12 @@ from harness.dialects.calico import evaluate as evaluator
 from harness.dialects.calico import material as collector
 from harness.dialects.calico import mistakes as mistaken
 from harness.dialects.calico import parse as parser
-from harness.dialects.calico import parts
+from harness.dialects.calico import parts, staging
 from harness.dialects.calico import rename as renamer
 from harness.dialects.calico.parse_objects import Reader
 from harness.dialects.material import Material
 from harness.dialects.parts import PolicyPart
+from harness.dialects.staged import Staged
 from harness.dialects.standing import Standing
 from harness.model.policy import Policy
 from harness.model.renaming import Renaming
@@ -73,3 +74,7 @@ class Calico:
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         """See `harness.dialects.base.Dialect.mistakes`."""
         return mistaken.mistakes(manifest)
+
+    def staged(self, policy: Policy) -> Staged | None:
+        """See `harness.dialects.base.Dialect.staged`."""
+        return staging.staged(policy)

@@ -220,6 +220,13 @@ def _services(
     where = (inner["namespace"].text() or "") if "namespace" in inner else ""
     if not where and not namespace:
         refuse(field, "must specify a namespace", "write `services: {name: …, namespace: …}`")
+    elif not where:
+        # Seen on 3.28.4; its documentation says that the policy's own namespace is meant.
+        field.warning(
+            "service-without-namespace",
+            "without a namespace Calico 3.28 finds no service, and the rule matches nothing",
+            help=f"write `services: {{name: {name or '…'}, namespace: {namespace}}}`",
+        )
     wanted = "source" if direction is Direction.INGRESS else "destination"
     if side != wanted:
         refuse(
@@ -237,7 +244,7 @@ def _services(
                 f"cannot specify {other} with a service selector",
                 "the ports are those of the service's pods",
             )
-    return ServiceRef(where or namespace, name, field.place) if name else None
+    return ServiceRef(where, name, field.place) if name else None
 
 
 def _nets(field: Field | None) -> tuple[Net, ...]:

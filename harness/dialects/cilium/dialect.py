@@ -15,6 +15,7 @@ from harness.dialects.cilium import parse as parser
 from harness.dialects.cilium import rename as renamer
 from harness.dialects.material import Material
 from harness.dialects.parts import PolicyPart
+from harness.dialects.staged import Staged
 from harness.dialects.standing import Standing
 from harness.model.policy import Policy
 from harness.model.renaming import Renaming
@@ -75,3 +76,7 @@ class Cilium:
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         """See `harness.dialects.base.Dialect.mistakes`."""
         return mistaken.mistakes(manifest)
+
+    def staged(self, policy: Policy) -> Staged | None:
+        """See `harness.dialects.base.Dialect.staged`; nothing of this dialect is."""
+        return None

@@ -14,6 +14,7 @@ from harness.dialects.kubernetes import parse as parser
 from harness.dialects.kubernetes import rename as renamer
 from harness.dialects.material import Material
 from harness.dialects.parts import PolicyPart, of_rules
+from harness.dialects.staged import Staged
 from harness.dialects.standing import Standing
 from harness.model.policy import Policy
 from harness.model.renaming import Renaming
@@ -71,3 +72,7 @@ class Kubernetes:
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         """See `harness.dialects.base.Dialect.mistakes`."""
         return mistaken.mistakes(manifest)
+
+    def staged(self, policy: Policy) -> Staged | None:
+        """See `harness.dialects.base.Dialect.staged`; nothing of this dialect is."""
+        return None
