@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
+from tests.lab.random_calico import objects
 from tests.lab.random_cilium import cilium_policies
 
 Json = dict[str, Any]
@@ -58,6 +59,22 @@ def manifests(seed: int) -> list[Json]:
                 *_admin_policies(dice, dice.randrange(1, 3)),
             ]
             return [*_network_policies(dice, dice.randrange(2)), *found]
+
+
+def manifests_of_calico(seed: int) -> list[Json]:
+    """Objects of Calico's in seven of eight worlds, beside NetworkPolicies, admin policies, or both."""
+    dice = random.Random(seed)
+    found = [*objects(dice, dice.randrange(1, 5))] if seed % 8 else []
+    match seed % 4:
+        case 1:
+            return found
+        case 2:
+            return [*_network_policies(dice, dice.randrange(1, 4)), *found]
+        case 3:
+            return [*_admin_policies(dice, dice.randrange(1, 3)), *found]
+        case _:
+            plain = _network_policies(dice, dice.randrange(1, 3))
+            return [*plain, *_admin_policies(dice, dice.randrange(1, 3)), *found]
 
 
 def selector(dice: random.Random, labels: list[dict[str, str]]) -> Json:

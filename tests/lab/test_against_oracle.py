@@ -57,8 +57,7 @@ from harness.source.diagnostics import Problems
 from harness.source.nodes import MappingNode
 from harness.source.reader import read_text
 from tests.lab.labs import scenario, world
-from tests.lab.random_calico import objects as calico_objects
-from tests.lab.random_policies import POD_LABELS, Json, manifests
+from tests.lab.random_policies import POD_LABELS, Json, manifests, manifests_of_calico
 from tests.lab.shrinking import as_scenario, shrink
 
 pytestmark = pytest.mark.lab
@@ -277,13 +276,7 @@ class Lab:
 
     def manifests(self, seed: int) -> list[Json]:
         """Random policies that somebody of this personality would enforce."""
-        if self.personality is not CALICO:
-            return manifests(seed)
-        found = [item for item in manifests(seed) if not item["apiVersion"].startswith("cilium.io")]
-        if len(found) == len(manifests(seed)):
-            return found
-        dice = random.Random(seed)
-        return [*found, *calico_objects(dice, dice.randrange(1, 5))]
+        return (manifests_of_calico if self.personality is CALICO else manifests)(seed)
 
     def check(self, seed: int) -> str:
         """Compare one world; what differs, as a scenario, or an empty text."""
