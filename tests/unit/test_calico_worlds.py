@@ -207,7 +207,7 @@ def test_parts_are_called_as_in_traces() -> None:
         ("{ingress: [{action: Allow, source: {serviceAccounts: {names: [a]}}}]}", False),
         ("{ingress: [{action: Allow, source: {services: {name: a}}}]}", False),
         ("{ingress: [{action: Allow, protocol: ICMP, icmp: {type: 8}}]}", False),
-        ("{ingress: [{action: Allow, source: {namespaceSelector: projectcalico.org/name == 'x'}}]}", False),
+        ("{ingress: [{action: Allow, source: {namespaceSelector: projectcalico.org/name == 'x'}}]}", True),
     ],
 )
 def test_whether_classes_of_pods_tell_everything(spec: str, is_plain: bool) -> None:
