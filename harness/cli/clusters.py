@@ -26,8 +26,8 @@ _LOOK = 0.1
 
 _HAS = (
     "this version has `lab`, `lab?as=generic`, `lab?as=cilium` (with `&cidr=nodes,pods`, `&dns=nxdomain`, "
-    "`&enforcement=always` or `never`), `lab?as=calico`, `kind`, `kind:NAME`, `context:NAME` and "
-    "`kubeconfig:PATH`"
+    "`&enforcement=always` or `never`), `lab?as=calico` (with `&deny=reject`), `kind`, `kind:NAME`, "
+    "`context:NAME` and `kubeconfig:PATH`"
 )
 
 

@@ -120,7 +120,8 @@ def place_options(command: _Command) -> _Command:
         show_default=True,
         metavar="SPEC",
         help="Where the packets flow: lab[?as=NAME], kind[:NAME], context:NAME or kubeconfig:PATH. NAME is "
-        "generic, calico or cilium, with settings: cilium&cidr=nodes,pods&dns=nxdomain&enforcement=always.",
+        "generic, calico or cilium, with settings: calico&deny=reject, "
+        "cilium&cidr=nodes,pods&dns=nxdomain&enforcement=always.",
     )(_place_but_cluster(with_place))  # type: ignore[return-value]
 
 

@@ -109,8 +109,9 @@ def personality_option(command: _Command) -> _Command:
         metavar="NAME",
         allow_from_autoenv=False,
         callback=_personality_value,
-        help="Read what the specification leaves open as NAME does: generic, calico, cilium (with settings: "
-        "cilium&cidr=nodes,pods&dns=nxdomain&enforcement=always).  [default: as the policies ask for]",
+        help="Read what the specification leaves open as NAME does: generic, calico (with settings: "
+        "calico&deny=reject), cilium (cilium&cidr=nodes,pods&dns=nxdomain&enforcement=always).  [default: as "
+        "the policies ask for]",
     )(command)
 
 

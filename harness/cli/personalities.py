@@ -9,12 +9,15 @@ from harness.cli.exits import CliError
 if TYPE_CHECKING:
     from harness.model.personality import Personality
 
-_OF_CILIUM = {"cidr": "nodes,pods", "dns": "nxdomain", "enforcement": "always"}
-"""Settings that only Cilium has, each with something to write."""
+_SETTINGS = {
+    "cilium": {"cidr": "nodes,pods", "dns": "nxdomain", "enforcement": "always"},
+    "calico": {"deny": "reject"},
+}
+"""Settings that only one plugin has, each with something to write."""
 
 
 def parse_personality(query: str, where: str, advice: str) -> Personality:
-    """What `as=NAME` asks for, for Cilium with settings behind it, such as `&cidr=nodes,pods`.
+    """What `as=NAME` asks for, with the plugin's settings behind it, such as `&cidr=nodes,pods`.
 
     Args:
         query: The text.
@@ -24,12 +27,12 @@ def parse_personality(query: str, where: str, advice: str) -> Personality:
     Raises:
         CliError: It cannot be understood.
     """
-    from harness.model.personality import CALICO, CILIUM, GENERIC, cilium_with
+    from harness.model.personality import CALICO, CILIUM, GENERIC, calico_with, cilium_with
 
     settings: dict[str, str] = {}
     for part in query.split("&"):
         key, _, value = part.partition("=")
-        if key != "as" and key not in _OF_CILIUM:
+        if key != "as" and not any(key in known for known in _SETTINGS.values()):
             raise CliError(f"{where}: the lab has no setting {key!r}", advice)
         if key in settings:
             raise CliError(f"{where}: `{key}` stands there twice", advice)
@@ -38,14 +41,27 @@ def parse_personality(query: str, where: str, advice: str) -> Personality:
     name = settings.pop("as", GENERIC.name)
     if name not in personalities:
         raise CliError(f"{where}: unknown personality {name!r}", advice)
+    for key in settings:
+        for plugin, known in _SETTINGS.items():
+            if key in known and plugin != name:
+                raise CliError(
+                    f"{where}: `{key}` is a setting of {plugin.capitalize()}'s",
+                    f"write `as={plugin}&{key}={known[key]}`",
+                )
     if not settings:
         return personalities[name]
-    if name != CILIUM.name:
-        key = next(iter(settings))
-        raise CliError(
-            f"{where}: `{key}` is a setting of Cilium's", f"write `as=cilium&{key}={_OF_CILIUM[key]}`"
-        )
+    if name == CALICO.name:
+        return calico_with(answers_denials=_deny(settings["deny"], where, advice))
     return cilium_with(**_read(settings, where, advice))
+
+
+def _deny(value: str, where: str, advice: str) -> bool:
+    """Whether Calico answers what it denies."""
+    from harness.model.personality import DENIALS
+
+    if value not in DENIALS:
+        raise CliError(f"{where}: `deny` takes drop or reject, not {value!r}", advice)
+    return DENIALS[value]
 
 
 def _read(settings: dict[str, str], where: str, advice: str) -> dict[str, Any]:

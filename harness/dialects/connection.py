@@ -82,7 +82,8 @@ class Ruling:
         deciding: For `allow` the rules that match, for `deny` the policies that isolate the pod, for
             `undefined` the rules on which it depends.
         open_point: Key of `OPEN_POINTS` when the specification leaves the answer open.
-        denial: How a request is denied that a proxy looks into; None = the connection itself is.
+        denial: How a request is denied that a proxy looks into, or a connection where the network answers
+            denials; None = the connection is, in whichever way.
         denials: Of an answer that is open: all verdicts that may come of it, but allow.
     """
 

@@ -45,6 +45,7 @@ class Personality:
         sorts_by_name: Whether names decide between admin policies of the same priority.
         denied_lookup: How a DNS proxy denies a question; Cilium's `tofqdns-dns-reject-response-code`.
         enforcement: Whom it isolates.
+        answers_denials: Whether who is denied is told so; Calico's `iptablesFilterDenyAction: Reject`.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Personality:
     sorts_by_name: bool = False
     denied_lookup: Verdict = Verdict.DNS_REFUSED
     enforcement: Enforcement = Enforcement.DEFAULT
+    answers_denials: bool = False
 
     def reads(self, point: str) -> bool | str:
         """Whether a rule that rests on an open point matches; the point itself where that stays open."""
@@ -161,6 +163,15 @@ def cilium_with(
         denied_lookup=denied_lookup,
         enforcement=enforcement,
     )
+
+
+DENIALS: Mapping[str, bool] = MappingProxyType({"drop": False, "reject": True})
+"""How Calico can be told to deny, by the words of a cluster spec, with whether who is denied is told so."""
+
+
+def calico_with(*, answers_denials: bool = False) -> Personality:
+    """Calico with a setting: how Felix denies."""
+    return replace(CALICO, answers_denials=answers_denials)
 
 
 def asked_for(policies: Iterable[Policy]) -> Personality:

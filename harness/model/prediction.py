@@ -39,7 +39,8 @@ class Predicted:
     Attributes:
         reason: One sentence without a full stop.
         deciding: Rules that allow, policies that isolate, or rules on which an undefined verdict depends.
-        denial: How a request is denied that a proxy looks into; None = the connection itself is.
+        denial: How a request is denied that a proxy looks into, or a connection where the network answers
+            denials; None = the connection is, in whichever way.
         denials: Where it is open how it is denied, or whether: all verdicts that may come of it, but allow.
     """
 

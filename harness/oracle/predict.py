@@ -25,8 +25,9 @@ class Prediction:
     """What the oracle says of one probe.
 
     Attributes:
-        verdict: `allow`, `deny` (whether by drop or reject, paper does not know) or `undefined`.
-        denial: How a request is denied that a proxy looks into; None = the connection itself is.
+        verdict: `allow`, `deny` (`denial` says how, as far as paper knows) or `undefined`.
+        denial: How a request is denied that a proxy looks into, or a connection where the network answers
+            denials; None = the connection is, in whichever way.
         reason: One sentence without a full stop.
         deciding: Rules that allow, policies that isolate, or rules on which an undefined verdict depends.
         direction: The side that denies or leaves it open; None when both allow.

@@ -25,7 +25,7 @@ from harness.model.policy import Policy
 from harness.model.prediction import Answer, possible
 from harness.model.probe import DnsQuery, HttpRequest, SourceKind, TlsRequest
 from harness.model.rules import NETWORK_POLICY_TIER, OPEN_POINTS, Action, Direction, Origin, Tier
-from harness.model.topology import Topology
+from harness.model.topology import Protocol, Topology
 from harness.model.verdict import Verdict
 
 _DENIALS: Mapping[type, Verdict] = MappingProxyType(
@@ -208,7 +208,7 @@ class Ends:
             denials = self._denials()
             return Ruling(Answer.UNDEFINED, depends_on(point), deciding, known, denials=denials)
         if denied:
-            return self._denied(direction)
+            return replace(self._denied(direction), denial=_of_the_connection(self.connection))
         if self.refused:
             certain = [item for item in self.refused if item[2] is True] or self.refused
             reason = f"no {direction} rule lets this request pass"
@@ -222,7 +222,9 @@ class Ends:
 
     def _denials(self) -> tuple[Verdict, ...]:
         """How it is denied at those ends that deny it."""
-        drop = possible(Answer.DENY, None) if self.denied or self.isolated or self.shut else ()
+        drop: tuple[Verdict, ...] = ()
+        if self.denied or self.isolated or self.shut:
+            drop = possible(Answer.DENY, _of_the_connection(self.connection))
         refusal = possible(Answer.DENY, _by_a_proxy(self.connection)) if self.refused else ()
         return together(drop, refusal)
 
@@ -380,12 +382,19 @@ def opened(ruling: Ruling, point: str, other: Ruling | None = None) -> Ruling:
 
 def every_denial(connection: Connection) -> tuple[Verdict, ...]:
     """All verdicts that come of rules of which nothing is known, but allow."""
-    return together(possible(Answer.DENY, None), possible(Answer.DENY, _by_a_proxy(connection)))
+    ways = _of_the_connection(connection), _by_a_proxy(connection)
+    return together(*(possible(Answer.DENY, way) for way in ways))
 
 
 def together(*verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
     """All of them, each once."""
     return tuple(dict.fromkeys(chain.from_iterable(verdicts)))
+
+
+def _of_the_connection(connection: Connection) -> Verdict | None:
+    """How it is denied as a whole; None where that is not known."""
+    told = connection.protocol in (Protocol.TCP, Protocol.UDP)
+    return Verdict.REJECT if told and connection.personality.answers_denials else None
 
 
 def _by_a_proxy(connection: Connection) -> Verdict | None:

@@ -23,6 +23,7 @@ from harness.model.personality import (
     Enforcement,
     Personality,
     asked_for,
+    calico_with,
     cilium_with,
     of_scenario,
 )
@@ -284,6 +285,23 @@ def test_cidrs_of_cilium_mean_whom_it_is_told(cidr: str, answers: tuple[Answer, 
     assert told == answers
 
 
+@pytest.mark.parametrize(
+    ("port", "word"), [("8080", "reject"), ("53/UDP", "reject"), ("ICMP", "deny"), ("9/SCTP", "deny")]
+)
+def test_calico_may_answer_what_it_denies(port: str, word: str) -> None:
+    """Clients of TCP and UDP are told; what others make of the answer is not known on paper."""
+    told = calico_with(answers_denials=True)
+    asked = probe(f"n/cli -> n/web{'/ICMP' if port == 'ICMP' else ':' + port}")
+    found = predict(WORLD, [CLOSED], asked, told)
+    assert found.word == word
+    assert [f": {word}: " in line for line in found.trace] == [True, True]
+    assert found.fits(Expected.REJECT)
+    assert found.fits(Expected.DENY)
+    assert found.fits(Expected.DROP) is (word == "deny")
+    assert predict(WORLD, [CLOSED], asked, CALICO).word == "deny"
+    assert predict(WORLD, [], asked, told).word == "allow"
+
+
 # -- specs -------------------------------------------------------------------------------------------------
 
 
@@ -301,6 +319,8 @@ def test_cidrs_of_cilium_mean_whom_it_is_told(cidr: str, answers: tuple[Answer, 
         ("lab?as=cilium&enforcement=default", CILIUM),
         ("lab?as=cilium&enforcement=never", cilium_with(enforcement=Enforcement.NEVER)),
         ("lab?as=cilium&dns=nxdomain&cidr=pods", cilium_with(("pods",), Verdict.DNS_NXDOMAIN)),
+        ("lab?as=calico&deny=drop", CALICO),
+        ("lab?deny=reject&as=calico", calico_with(answers_denials=True)),
     ],
 )
 def test_specs(spec: str, reading: Personality | None) -> None:
@@ -326,6 +346,11 @@ def test_specs(spec: str, reading: Personality | None) -> None:
         ("lab?as=cilium&enforcement=on", "`enforcement` takes default, always or never, not 'on'"),
         ("lab?enforcement=always", "`enforcement` is a setting of Cilium's"),
         ("lab?as=calico&dns=nxdomain", "`dns` is a setting of Cilium's"),
+        ("lab?as=calico&deny=reject&dns=nxdomain", "`dns` is a setting of Cilium's"),
+        ("lab?as=cilium&deny=reject", "`deny` is a setting of Calico's"),
+        ("lab?deny=reject", "`deny` is a setting of Calico's"),
+        ("lab?as=calico&deny=", "`deny` takes drop or reject, not ''"),
+        ("lab?as=calico&deny=Reject", "`deny` takes drop or reject, not 'Reject'"),
     ],
 )
 def test_specs_that_mean_nothing(spec: str, text: str) -> None:

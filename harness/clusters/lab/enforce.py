@@ -240,20 +240,26 @@ def _chain(
         writer.chains.append("\n".join([f"chain {name} {{", *body, "}"]))
 
 
+def _denying(writer: Writer) -> str:
+    """What denies; an answer is ICMP's port unreachable, whatever the protocol, as Felix' is."""
+    return "reject" if writer.personality.answers_denials else "drop"
+
+
 def _default_deny(writer: Writer, text: str, *, silent: bool) -> list[str]:
     """The end of a stage; `silent` = the policies that isolate say nothing about ICMP."""
     lines = []
+    deny = _denying(writer)
     for family in FAMILIES:
         version = f"meta nfproto {family.value} "
         if silent and writer.personality.isolates_icmp is None:
             icmp = writer.note_open("icmp", family, None)
-            lines.append(f"{version}meta l4proto {ICMP[family]} {icmp}counter drop {writer.comment(text)}")
+            lines.append(f"{version}meta l4proto {ICMP[family]} {icmp}counter {deny} {writer.comment(text)}")
         node = writer.note_open("nodeport-source", family, "any")
         lines += [
             f"{version}meta mark & {NODEPORT_MARK} == {NODEPORT_MARK} {node}"
-            f"counter drop {writer.comment(text)}",
+            f"counter {deny} {writer.comment(text)}",
         ]
-    return [*lines, f"counter drop {writer.comment(text)}"]
+    return [*lines, f"counter {deny} {writer.comment(text)}"]
 
 
 def _rules(
@@ -263,7 +269,7 @@ def _rules(
     lines = []
     verdicts = {
         Action.ALLOW: "return",
-        Action.DENY: "drop",
+        Action.DENY: _denying(writer),
         Action.PASS: f"goto {after}" if after else "return",
         Action.LOG: "continue",
         Action.REDIRECT: "continue",

@@ -22,23 +22,29 @@ _FIRST_INTERFACE = 10
 
 Operations = list[list[Any]]
 
-_HOST_SYSCTLS = {
-    "net/ipv4/ping_group_range": "0 0",
+_UNLIMITED = {
     "?net/ipv4/icmp_ratelimit": "0",
+    "?net/ipv4/icmp_ratemask": "0",
     "?net/ipv6/icmp/ratelimit": "0",
+    "?net/ipv6/icmp/ratemask": "0",
+}
+"""Every refusal is told: neither the limits for each destination nor the one for all apply to such errors."""
+
+_HOST_SYSCTLS = {
+    **_UNLIMITED,
+    "net/ipv4/ping_group_range": "0 0",
     "?net/core/somaxconn": "65535",
     "?net/ipv4/tcp_max_syn_backlog": "65535",
     "?net/ipv6/conf/default/addr_gen_mode": "1",
 }
 _ROUTER_SYSCTLS = {
+    **_UNLIMITED,
     "net/ipv4/ip_forward": "1",
     "?net/ipv6/conf/all/forwarding": "1",
     "net/ipv4/conf/all/rp_filter": "0",
     "net/ipv4/conf/default/rp_filter": "0",
     "net/ipv4/conf/all/send_redirects": "0",
     "net/ipv4/conf/default/send_redirects": "0",
-    "?net/ipv4/icmp_ratelimit": "0",
-    "?net/ipv6/icmp/ratelimit": "0",
     "?net/ipv6/conf/default/addr_gen_mode": "1",
     "?net/core/somaxconn": "65535",
 }
