@@ -10,6 +10,7 @@ from typing import Final
 from harness.author.pairs import probes
 from harness.dialects.registry import staged
 from harness.dialects.staged import enforced
+from harness.engine.scenario_run import EVIDENCE_CELLS
 from harness.model.personality import of_scenario
 from harness.model.policy import Policy, PolicyRef
 from harness.model.prediction import Answer
@@ -40,6 +41,8 @@ class Flow:
         before: What paper says today.
         after: What it would say.
         seen: What packets showed today, and with the policies enforced; None without packets.
+        today: What packets showed on a cluster that tells of staged policies itself; None elsewhere.
+        told: What that cluster told.
         trouble: Why nothing can be said of it; empty otherwise.
     """
 
@@ -49,6 +52,8 @@ class Flow:
     before: Prediction
     after: Prediction
     seen: tuple[Verdict, Verdict] | None = None
+    today: Verdict | None = None
+    told: tuple[str, ...] = ()
     trouble: str = ""
 
     @property
@@ -67,12 +72,13 @@ class Flow:
     @property
     def disagreement(self) -> str:
         """Where packets and paper do not agree; empty where they do, or where one of them has no say."""
-        if self.seen is None:
-            return ""
+        today, then = self.seen or (self.today, None)
         for when, paper, packets in (
-            ("today", self.before, self.seen[0]),
-            ("with the staged policies enforced", self.after, self.seen[1]),
+            ("today", self.before, today),
+            ("with the staged policies enforced", self.after, then),
         ):
+            if packets is None:
+                continue
             if paper.verdict is not Answer.UNDEFINED and (paper.verdict is Answer.ALLOW) != (
                 packets is Verdict.ALLOW
             ):
@@ -159,6 +165,56 @@ def with_packets(scenario: Scenario, results: Mapping[str, ScenarioResult]) -> l
             flows.append(replace(flow, trouble=trouble or "it was not measured"))
         else:
             flows.append(replace(flow, seen=(verdicts[0], verdicts[1])))
+    return flows
+
+
+def telling(scenario: Scenario) -> Scenario:
+    """The scenario for a cluster that tells of staged policies: evidence is wanted of what they would deny.
+
+    Evidence is gathered of cells that fail, of a few in each step.
+    """
+    denied = {(flow.step, flow.cell.id) for flow in on_paper(scenario) if flow.change is Change.DENIED}
+    steps: list[Step] = []
+    for step in observing(scenario).steps:
+        wanted = [cell for cell in step.cells if (step.name, cell.id) in denied]
+        rest = tuple(cell for cell in step.cells if (step.name, cell.id) not in denied)
+        for start in range(0, len(wanted), EVIDENCE_CELLS) or [0]:
+            some = tuple(
+                replace(cell, expectation=Expectation(Expected.DENY))
+                for cell in wanted[start : start + EVIDENCE_CELLS]
+            )
+            if start == 0:
+                steps.append(replace(step, cells=(*rest, *some)))
+            else:
+                again = Step(f"{step.name}-{start}", step.topology, step.policies, some)
+                steps.append(again)
+    return replace(scenario, steps=tuple(steps))
+
+
+def told(scenario: Scenario, result: ScenarioResult | None) -> list[Flow]:
+    """What a cluster told of the flows of a scenario.
+
+    Args:
+        scenario: As it was given to `telling`.
+        result: What became of that.
+    """
+    measured = {cell.id: cell for step in (result.steps if result else ()) for cell in step.cells}
+    by_step = _cells(result)
+    flows = []
+    for flow in on_paper(scenario):
+        cell = by_step.get((flow.step, flow.cell.id))
+        if cell is None and flow.change is Change.DENIED:
+            cell = measured.get(flow.cell.id)
+        if cell is None or cell.verdict is None or cell.status in (Status.ERROR, Status.SKIPPED):
+            flows.append(replace(flow, trouble=_why(cell, _trouble(result))))
+            continue
+        lines = tuple(line for line in cell.evidence if "staged " in line)
+        trouble = ""
+        if flow.change is Change.DENIED and not any("action:Deny" in line for line in lines):
+            trouble = "the cluster told of no staged policy that would deny it" + (
+                f": {cell.evidence[0]}" if cell.evidence else ""
+            )
+        flows.append(replace(flow, today=cell.verdict, told=lines, trouble=trouble))
     return flows
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import click
 from harness.cli import measuring, options
 from harness.cli.app import cli
 from harness.cli.exits import CliError, ExitCode
+from harness.cli.kinds import tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +43,7 @@ _NONE = (
     show_default=True,
     help="Exit code 1 when a flow would be denied, opened, either, or never.",
 )
+@measuring.place_options
 @measuring.jobs_option
 @options.json_option
 @options.verbose_option("Also list the flows that stay as they are.")
@@ -53,6 +56,7 @@ def audit(
     tag: tuple[str, ...],
     paper: bool,
     fail_on: str,
+    place: measuring.Place,
     jobs: int,
     as_json: bool,
     verbose: bool,
@@ -64,7 +68,9 @@ def audit(
     with a pod for each label class that they can tell apart, and every flow of it is looked at.
 
     The lab sends every flow two times: with the staged policies told of, when it must pass as if they were
-    not there, and with them enforced, when exactly the flows must fail that the oracle names.
+    not there, and with them enforced, when exactly the flows must fail that the oracle names. On a cluster
+    whose Calico serves staged policies (3.30 and later) nothing is enforced: its flow log tells of each flow
+    what they would have done.
 
     Exit codes: 0 nothing would be denied (see --fail-on), 1 something would, 2 interrupted, 4 usage or
     invalid file, 5 nothing selected, 6 inconclusive: a flow could not be measured, or packets and oracle do
@@ -80,7 +86,8 @@ def audit(
         flows = [flow for item in scenarios for flow in author.on_paper(item)]
         interrupted = False
     else:
-        flows, interrupted = _measured(scenarios, jobs)
+        place.check(ctx)
+        flows, interrupted = _measured(scenarios, place, jobs)
     if as_json:
         click.echo(json.dumps(_document(scenarios, flows, packets=not paper), indent=1))
     else:
@@ -113,8 +120,9 @@ def _scenarios(paths: Sequence[str], k: str, tag: Sequence[str], color: str) -> 
     return [whole_world(topology, policies)]
 
 
-def _measured(scenarios: Sequence[Scenario], jobs: int) -> tuple[list[Flow], bool]:
+def _measured(scenarios: Sequence[Scenario], place: measuring.Place, jobs: int) -> tuple[list[Flow], bool]:
     from harness.author import audit as author
+    from harness.cli.clusters import parse_spec
     from harness.cli.measure import measure
     from harness.model.personality import of_scenario
     from harness.report.progress import progress
@@ -122,12 +130,26 @@ def _measured(scenarios: Sequence[Scenario], jobs: int) -> tuple[list[Flow], boo
 
     together = shown_together(sys.stdout, sys.stderr, os.environ)
     bar = progress(sys.stderr, quiet=False, environ=os.environ, told=together)
-    place = measuring.Place(f"lab?as={of_scenario(scenarios[0]).name}")
-    both = [made for item in scenarios for made in (author.observing(item), author.enforcing(item))]
-    opening = place.opening(keep=False, say=lambda _line: None)
-    result = measure(place.ready(both), place, opening, bar, bar.close, jobs=jobs, revision="")
+    lab = parse_spec(place.cluster)
+    if lab is None:
+        sent = [author.telling(item) for item in scenarios]
+    else:
+        if lab.personality is None:
+            place = replace(place, cluster=f"lab?as={of_scenario(scenarios[0]).name}")
+        sent = [made for item in scenarios for made in (author.observing(item), author.enforcing(item))]
+    opening = place.opening(keep=False, say=tell)
+    result = measure(place.ready(sent), place, opening, bar, bar.close, jobs=jobs, revision="")
     by_name = {item.scenario.name: item for item in result.scenarios}
-    flows = [flow for item in scenarios for flow in author.with_packets(item, by_name)]
+    if lab is not None:
+        return [flow for item in scenarios for flow in author.with_packets(item, by_name)], result.interrupted
+    if result.scenarios and all("feature staged" in item.skipped for item in result.scenarios):
+        raise CliError(
+            f"{place.cluster} serves no staged policies, so nothing tells what they would do there",
+            "they came with Calico 3.30; `netcheck audit --predict`, or the lab without --cluster, says what "
+            "they would deny",
+            ExitCode.INCONCLUSIVE,
+        )
+    flows = [flow for item in scenarios for flow in author.told(item, by_name.get(item.name))]
     return flows, result.interrupted
 
 
@@ -171,6 +193,7 @@ def _lines(scenarios: Sequence[Scenario], flows: Sequence[Flow], *, verbose: boo
                 lines.append(line(f"    {_name(flow)}"))
                 if change is not Change.SAME:
                     lines.append(line((f"      {_rule(flow)}", "dim")))
+                lines += [line((f"      {text}", "dim")) for text in flow.told]
         same = len(of_kind(mine, Change.SAME))
         if same and not verbose:
             words = "stays as it is" if same == 1 else "stay as they are"
@@ -181,6 +204,12 @@ def _lines(scenarios: Sequence[Scenario], flows: Sequence[Flow], *, verbose: boo
                 lines.append(line("  ", ("ERROR", "error"), f" {_name(flow)}: {why}"))
         lines.append(EMPTY)
     return lines
+
+
+def _observed(flow: Flow) -> dict[str, str] | None:
+    if flow.seen is not None:
+        return {"today": str(flow.seen[0]), "enforced": str(flow.seen[1])}
+    return None if flow.today is None else {"today": str(flow.today)}
 
 
 def _name(flow: Flow) -> str:
@@ -210,9 +239,8 @@ def _document(scenarios: Sequence[Scenario], flows: Sequence[Flow], *, packets: 
                 "id": flow.cell.id,
                 "change": None if flow.trouble else str(flow.change),
                 "predicted": {"today": flow.before.word, "enforced": flow.after.word},
-                "observed": None
-                if flow.seen is None
-                else {"today": str(flow.seen[0]), "enforced": str(flow.seen[1])},
+                "observed": _observed(flow),
+                "told": list(flow.told),
                 "reason": flow.after.reason,
                 "deciding": [str(origin) for origin in flow.after.deciding],
                 "error": flow.trouble or flow.disagreement or None,

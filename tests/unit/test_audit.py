@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from harness.author.audit import enforcing, observing, staged_policies
+from harness.author.audit import Change, enforcing, observing, staged_policies, telling, told
 from harness.cli import cli
 from harness.dialects.registry import staged
 from harness.dialects.staged import enforced
 from harness.model.policy import Policy
+from harness.model.result import CellResult, ScenarioResult, StepResult
 from harness.model.scenario import Scenario
+from harness.model.verdict import Expected, Status, Verdict
 from harness.scenario import load
 from tests.unit.kubernetes_worlds import read
 
@@ -167,3 +169,78 @@ def test_nothing_that_is_staged(tmp_path: Path) -> None:
     assert code == 4
     assert "no policy here is staged" in text
     assert "StagedKubernetesNetworkPolicy" in text
+
+
+PENDING = (
+    "Calico's flow log on b: Allow at Dst shop/batch -> shop/api tcp(8080): kind:Profile name:kns.shop "
+    "action:Allow, staged kind:StagedNetworkPolicy namespace:shop name:only-web tier:default action:Deny"
+)
+
+
+def ran(scenario: Scenario, verdict: Verdict, evidence: tuple[str, ...]) -> ScenarioResult:
+    """What a cluster that tells of staged policies makes of it; all cells get one verdict."""
+    made = telling(scenario)
+    steps = []
+    for step in made.steps:
+        cells = tuple(
+            CellResult(
+                cell.id,
+                cell,
+                Status.FAILED if cell.expectation.default is Expected.DENY else Status.PASSED,
+                cell.expectation.default,
+                verdict,
+                evidence=evidence if cell.expectation.default is Expected.DENY else (),
+            )
+            for cell in step.cells
+        )
+        steps.append(StepResult(step.name, cells))
+    return ScenarioResult(made, tuple(steps))
+
+
+def test_evidence_is_wanted_of_what_would_be_denied(tmp_path: Path) -> None:
+    (step,) = telling(loaded(tmp_path)).steps
+    wanted = {cell.id: cell.expectation.default for cell in step.cells}
+    assert wanted == {
+        "shop/web->shop/api:8080/TCP": Expected.OBSERVE,
+        "shop/batch->shop/api:8080/TCP": Expected.DENY,
+    }
+
+
+def test_many_flows_are_told_of_in_several_steps(tmp_path: Path) -> None:
+    many = ", ".join(f"shop/b{number}" for number in range(60))
+    pods = "".join(f"  shop/b{number}: {{labels: {{app: batch}}}}\n" for number in range(60))
+    world = WORLD.replace("  shop/batch: {labels: {app: batch}}\n", pods).replace("shop/batch", many)
+    scenario = loaded(tmp_path, world)
+    made = telling(scenario)
+    assert [len(step.cells) for step in made.steps] == [26, 25, 10]
+    assert [bool(step.apply) for step in made.steps] == [True, False, False]
+    flows = told(scenario, ran(scenario, Verdict.ALLOW, (PENDING,)))
+    assert len(flows) == 61
+    assert not any(flow.trouble or flow.disagreement for flow in flows)
+
+
+def test_what_a_cluster_told(tmp_path: Path) -> None:
+    scenario = loaded(tmp_path)
+    flows = {flow.cell.id: flow for flow in told(scenario, ran(scenario, Verdict.ALLOW, (PENDING, "other")))}
+    batch = flows["shop/batch->shop/api:8080/TCP"]
+    assert (batch.change, batch.told, batch.trouble, batch.disagreement) == (
+        Change.DENIED,
+        (PENDING,),
+        "",
+        "",
+    )
+    web = flows["shop/web->shop/api:8080/TCP"]
+    assert (web.change, web.told, web.trouble, web.disagreement) == (Change.SAME, (), "", "")
+
+
+def test_a_cluster_that_tells_nothing_or_denies_already_leaves_it_open(tmp_path: Path) -> None:
+    scenario = loaded(tmp_path)
+    silent = told(scenario, ran(scenario, Verdict.ALLOW, ("the flow log is written each 300 s",)))
+    assert [flow.trouble for flow in silent if flow.change is Change.DENIED] == []
+    assert [flow.trouble for flow in silent] == [
+        "",
+        "the cluster told of no staged policy that would deny it: the flow log is written each 300 s",
+    ]
+    denied = told(scenario, ran(scenario, Verdict.DROP, (PENDING,)))
+    assert {flow.disagreement for flow in denied} == {"today the packets say drop and paper says allow"}
+    assert {flow.trouble for flow in told(scenario, None)} == {"it was not begun"}
