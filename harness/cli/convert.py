@@ -88,7 +88,7 @@ def convert(
     proof = _prove(bundle, found, world)
     observed = _observe(bundle, found, world) if observe else None
     if target is not None:
-        _write(found, target)
+        _write(found, target, bundle)
     if as_json:
         click.echo(json.dumps(_document(found, proof, observed), indent=1))
     elif target is None:
@@ -134,7 +134,12 @@ def _target(output: str | None, bundle: Bundle) -> Path | None:
     path = Path(output)
     if path.exists() and not path.is_dir() and any(path.samefile(item) for item in bundle.files):
         raise CliError(f"{path}: the policies are read from there", "write to another file")
-    return path / "" if output.endswith("/") and not path.exists() else path
+    if output.endswith("/") and not path.exists():
+        try:
+            path.mkdir(parents=True)
+        except OSError as error:
+            raise CliError(f"{output}: {error.strerror}", "name a folder that can be made") from error
+    return path
 
 
 def _convert(bundle: Bundle, to: str, target: Path | None, color: str) -> Conversion:
@@ -208,15 +213,18 @@ def _observe(bundle: Bundle, found: Conversion, world: Topology) -> Observed:
         cluster.close()
 
 
-def _write(found: Conversion, target: Path) -> None:
-    try:
-        if target.is_dir():
-            for item in found.items:
-                (target / _name(item)).write_text(item.text, encoding="utf-8")
-        else:
-            target.write_text(found.text, encoding="utf-8")
-    except OSError as error:
-        raise CliError(f"{target}: {error.strerror}", "name a file or folder that can be written") from error
+def _write(found: Conversion, target: Path, bundle: Bundle) -> None:
+    texts = {target: found.text}
+    if target.is_dir():
+        texts = {target / _name(item): item.text for item in found.items}
+    for path, text in texts.items():
+        if path.exists() and any(path.samefile(item) for item in bundle.files):
+            raise CliError(f"{path}: the policies are read from there", "write to another folder")
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            advice = "name a file or folder that can be written"
+            raise CliError(f"{path}: {error.strerror}", advice) from error
 
 
 def _name(item: Converted) -> str:

@@ -90,6 +90,16 @@ def test_into_a_folder_each_policy_has_a_file(folder: Path) -> None:
     ]
 
 
+def test_a_folder_is_made_and_never_one_of_the_files_that_were_read_is_written(folder: Path) -> None:
+    assert invoke(write("in.yaml", kubernetes({})), "--to", "cilium", "-o", "new/folder/").exit_code == 0
+    (file,) = Path("new/folder").iterdir()
+    before = file.read_text()
+    found = invoke("in.yaml", "new/folder", "--to", "cilium", "-o", "new/folder")
+    assert found.exit_code == 4
+    assert "the policies are read from there" in found.stderr
+    assert file.read_text() == before
+
+
 def test_a_file_that_was_read_is_never_written(folder: Path) -> None:
     write("in.yaml", kubernetes({}))
     before = Path("in.yaml").read_text()

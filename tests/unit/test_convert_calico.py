@@ -174,6 +174,20 @@ def test_policies_of_the_cluster_and_accounts_and_icmp() -> None:
             kubernetes({"ingress": [{"from": [{"podSelector": {"matchLabels": {"pcns.a": "b"}}}]}]}),
             "means something else to Calico",
         ),
+        (
+            {
+                "apiVersion": "policy.networking.k8s.io/v1alpha2",
+                "kind": "ClusterNetworkPolicy",
+                "metadata": {"name": "p"},
+                "spec": {
+                    "tier": "Baseline",
+                    "priority": 1,
+                    "subject": {"namespaces": {}},
+                    "ingress": [{"action": "Deny", "from": [{"namespaces": {}}]}],
+                },
+            },
+            "stands in the tier Baseline",
+        ),
     ],
 )
 def test_what_calico_does_not_say(policy: Json, message: str) -> None:

@@ -77,8 +77,9 @@ class _Writer:
         """
         if self.meaning.subject.accounts:
             self._accounts(self.meaning.place)
-        parts = [("", place, self._rules(*_ACTIONS))]
-        if not self.meaning.ordered:
+        if self.meaning.ordered:
+            parts = [("", place, self._rules(*_ACTIONS))]
+        else:
             parts = [
                 ("deny", _DENIES, self._rules(Action.DENY)),
                 ("allow", _ALLOWS, self._rules(Action.ALLOW)),

@@ -74,9 +74,9 @@ class _Writer:
             refuse(
                 self.problems,
                 meaning.place,
-                f"{meaning.policy} stands in the tier {meaning.tier.name}, and only releases of Calico from "
-                "3.30 on have tiers of users",
-                "there Calico takes the policy as it is",
+                f"{meaning.policy} stands in the tier {meaning.tier.name}, before or behind what it would be "
+                "beside in Calico's default tier",
+                "leave it as it is: Calico reads ClusterNetworkPolicies itself from 3.32 on",
             )
             return
         denies = self._rules(Action.DENY)
