@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from ipaddress import ip_network
+
 import pytest
 
 from harness.dialects.kubernetes.compile import compile_policies
-from harness.model.rules import Action, Block, Direction, Match, Ports, Reach, Stage
+from harness.model.rules import Action, Block, Condition, Direction, Match, Ports, Reach, Stage
 from harness.model.topology import Topology
 from tests.unit.kubernetes_worlds import ICMP, SCTP, TCP, UDP, pod, policy, world
 
@@ -113,10 +115,25 @@ def test_named_ports_of_egress_to_every_peer_reach_all_pods_that_have_them() -> 
     )
 
 
-def test_named_ports_of_egress_mean_nothing_towards_addresses() -> None:
-    spec = "policyTypes: [Egress]\negress: [{to: [{ipBlock: {cidr: 0.0.0.0/0}}], ports: [{port: http}]}]"
-    (stage,) = stages(spec)
-    assert [rule.matches for block in stage.blocks for rule in block.rules] == [()]
+def test_named_ports_of_egress_towards_a_block_are_open_in_pods_and_nothing_outside() -> None:
+    block = "{cidr: 0.0.0.0/0, except: [10.1.0.0/16]}"
+    (stage,) = stages(
+        f"policyTypes: [Egress]\negress: [{{to: [{{ipBlock: {block}}}], ports: [{{port: http}}]}}]"
+    )
+    within = (
+        Condition(True, networks=(ip_network("0.0.0.0/0"),)),
+        Condition(False, networks=(ip_network("10.1.0.0/16"),)),
+    )
+    assert [(rule.open_point, rule.matches) for block in stage.blocks for rule in block.rules] == [
+        (None, ()),
+        (
+            "ipblock-pod",
+            (
+                Match(pods=frozenset({"n/a", "m/a"}), ports=(Ports(TCP, 80, 80),), conditions=within),
+                Match(pods=frozenset({"n/b"}), ports=(Ports(TCP, 8080, 8080),), conditions=within),
+            ),
+        ),
+    ]
 
 
 def test_address_blocks_are_definite_outside_and_open_inside() -> None:

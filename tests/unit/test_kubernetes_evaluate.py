@@ -195,7 +195,9 @@ TABLE = [
     ("8 egress, the destination's number", egress("[{ports: [{port: http}]}]"), EGRESS, "n/web -> n/db 80", DENY),
     ("8 egress, another destination", egress("[{ports: [{port: http}]}]"), EGRESS, "n/web -> m/web 80", ALLOW),
     ("8 egress, name and external", egress("[{ports: [{port: http}]}]"), EGRESS, "n/web -> external:in 80", DENY),
-    ("8 egress, name and block", egress("[{to: [{ipBlock: {cidr: 0.0.0.0/0}}], ports: [{port: http}]}]"), EGRESS, OUT, DENY),
+    ("8 egress, name and block, an external", egress("[{to: [{ipBlock: {cidr: 0.0.0.0/0}}], ports: [{port: http}]}]"), EGRESS, "n/web -> external:in 80", DENY),
+    ("8 egress, name and block, a pod", egress("[{to: [{ipBlock: {cidr: 0.0.0.0/0}}], ports: [{port: http}]}]"), EGRESS, OUT, UNDEFINED),
+    ("8 egress, name and block, another number", egress("[{to: [{ipBlock: {cidr: 0.0.0.0/0}}], ports: [{port: http}]}]"), EGRESS, "n/web -> n/db 5432", DENY),
     # no. 9: address blocks
     ("9 inside", egress("[{to: [{ipBlock: {cidr: 203.0.113.0/24}}]}]"), EGRESS, "n/web -> external:in 443", ALLOW),
     ("9 outside", egress("[{to: [{ipBlock: {cidr: 203.0.113.0/24}}]}]"), EGRESS, "n/web -> external:out 443", DENY),

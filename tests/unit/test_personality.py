@@ -50,7 +50,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ALLOW, DENY, OPEN = Answer.ALLOW, Answer.DENY, Answer.UNDEFINED
 BOTH = cilium_with(("nodes", "pods"))
 WORLD: Topology = world(
-    pod("n/web", node="a", app="web"),
+    pod("n/web", node="a", app="web", listen="http=80"),
     pod("n/cli", node="b", app="cli"),
     pod("n/host", node="b", host=True, listen="80 web=8080", app="host"),
     externals={"out": "203.0.113.10 2001:db8::10"},
@@ -81,6 +81,10 @@ def admin(name: str, action: str) -> Policy:
 
 
 EVERYTHING = blocks("{cidr: 0.0.0.0/0}", "Egress", "Ingress")
+NAMED = policy(
+    "podSelector: {}\npolicyTypes: [Egress]\n"
+    "egress: [{to: [{ipBlock: {cidr: 0.0.0.0/0}}], ports: [{port: http}]}]"
+)
 BUT_PRIVATE = blocks("{cidr: 0.0.0.0/0, except: [10.0.0.0/8]}")
 BUT_METADATA = blocks("{cidr: 0.0.0.0/0, except: [169.254.0.0/16]}")
 PRIVATE = blocks("{cidr: 10.0.0.0/8}")
@@ -100,6 +104,8 @@ SAME_PLACE = [admin("a", "Deny"), admin("b", "Accept")]
 ROWS = [
     (1, "all addresses, a pod", [EVERYTHING], "n/cli -> n/web:80", OPEN, DENY, ALLOW, ALLOW),
     (1, "all addresses, an external", [EVERYTHING], "n/cli -> external:out:443", *[ALLOW] * 4),
+    (1, "all addresses, what a pod calls its port", [NAMED], "n/cli -> n/web:80", OPEN, DENY, ALLOW, ALLOW),
+    (1, "all addresses, an external has no names", [NAMED], "n/cli -> external:out:80", *[DENY] * 4),
     (1, "all but private ones, a pod", [BUT_PRIVATE], "n/cli -> n/web:80", OPEN, DENY, OPEN, OPEN),
     (1, "all but the link's, a pod", [BUT_METADATA], "n/cli -> n/web:80", OPEN, DENY, ALLOW, ALLOW),
     (1, "private ones, a pod", [PRIVATE], "n/cli -> n/web:80", OPEN, DENY, OPEN, OPEN),

@@ -16,6 +16,7 @@ from harness.model.rules import (
     NETWORK_POLICY_TIER,
     Action,
     Block,
+    Condition,
     Direction,
     Match,
     Origin,
@@ -135,10 +136,22 @@ class _Compiler:
             for group, found in _by_ports(self.subjects.values(), named):
                 yield Match(subjects=group, pods=peers.pods, blocks=peers.blocks, ports=found)
         elif peers.pods is not None or peers.blocks is None:
-            # A name means nothing towards addresses, so the blocks of the rule take no part (3.1 no. 8).
+            # A name means nothing outside of pods, so the blocks of the rule take no part (3.1 no. 8).
             reached = [pod for pod in self._pods if peers.pods is None or pod.id in peers.pods]
             for group, found in _by_ports(reached, named):
                 yield Match(pods=group, ports=found)
+        else:
+            # Where a block stands for pods, too, the name is looked up in those that have an address in it.
+            for block in peers.blocks:
+                within = _within(block) if block.reach is Reach.PODS else ()
+                for group, found in _by_ports(self._pods, named) if within else ():
+                    yield Match(pods=group, ports=found, conditions=within)
+
+
+def _within(block: Block) -> tuple[Condition, ...]:
+    """That the peer has one of the addresses of a block."""
+    holes = (Condition(False, networks=block.excepts),) if block.excepts else ()
+    return (Condition(True, networks=(block.network,)), *holes)
 
 
 def _by_ports(

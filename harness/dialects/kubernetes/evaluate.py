@@ -73,7 +73,7 @@ class _Standing(Standing):
             for number, peer in enumerate(rule.peers)
         )
         ports = tuple(
-            _part(f"ports[{number}]", self._port(port, None, connection), _wanted(port), port.place)
+            _part(f"ports[{number}]", self._port(port, connection), _wanted(port), port.place)
             for number, port in enumerate(rule.ports)
         )
         return peers, ports
@@ -86,7 +86,7 @@ class _Standing(Standing):
             plain = connection.protocol is not Protocol.ICMP
             port: Match = plain or connection.personality.reads("icmp")
         else:
-            port = _any(self._port(item, peer, connection) for item in rule.ports)
+            port = _any(self._port(item, connection) for item in rule.ports)
         if port is False:
             return False
         return port if found is True else found
@@ -143,20 +143,22 @@ class _Standing(Standing):
         """Whether no exception of a block can be the address of a pod or node."""
         return all(elsewhere(hole, self.topology) for hole in block.excepts)
 
-    def _port(self, port: PolicyPort, peer: PodPeer | BlockPeer | None, connection: Connection) -> Match:
+    def _port(self, port: PolicyPort, connection: Connection) -> Match:
         if port.protocol is not connection.protocol:
             return False
         if port.port is None:
             return True
         if isinstance(port.port, int):
             return port.port <= connection.port <= (port.end or port.port)
-        return self._named_port(port.port, peer, connection)
+        return self._named_port(port.port, connection)
 
-    def _named_port(self, name: str, peer: PodPeer | BlockPeer | None, connection: Connection) -> Match:
-        """A name is looked up in the destination pod; towards addresses it means nothing (3.1 no. 8)."""
+    def _named_port(self, name: str, connection: Connection) -> Match:
+        """A name is looked up in the destination pod; it means nothing outside of them (3.1 no. 8).
+
+        Whoever lets an ipBlock stand for a pod looks it up there, too.
+        """
         end = connection.destination
-        towards_block = self.direction is Direction.EGRESS and isinstance(peer, BlockPeer)
-        if end.kind is not SourceKind.POD or towards_block:
+        if end.kind is not SourceKind.POD:
             return False
         pod = self.topology.pods[end.name]
         named = any(
