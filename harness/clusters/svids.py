@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -11,6 +12,8 @@ from harness.model.outcome import Observation, Outcome, OutcomeKind
 from harness.model.probe import DnsQuery, Probe, SourceKind, TlsRequest
 from harness.model.serving import admits, behind
 from harness.model.topology import Pod, Protocol, Topology
+
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
 
 Answer = tuple[str, str]
 """The bundle of a certificate's trust domain, and why there is none: one of them is empty."""
@@ -39,16 +42,17 @@ class Svids:
         """
         self.missing = {}
         found = ask(issued(pods))
-        bundles: dict[str, dict[str, None]] = {}
+        bundles: dict[str, dict[str, list[str]]] = {}
         for name, (bundle, why) in sorted(found.items()):
             if why:
                 self.missing[name] = why
                 continue
             identity = pods[name].identity
             assert identity is not None
-            bundles.setdefault(trust_domain(identity), {})[bundle] = None
-        for domain, texts in bundles.items():
-            self._authority.learn(domain, "".join(texts))
+            bundles.setdefault(trust_domain(identity), {}).setdefault(bundle, []).append(name)
+        for domain, owners in bundles.items():
+            self._authority.learn(domain, "".join(owners))
+            self.missing |= _divided(domain, owners)
 
     def checked(
         self, probes: Sequence[Probe], seen: Sequence[Observation], topology: Topology
@@ -76,6 +80,31 @@ class Svids:
             if why and (secured or admits(pod, port)):
                 return f"{pod.id} has no certificate to show: {why}"
         return ""
+
+
+def _divided(domain: str, owners: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Why certificates do not count: two pods of a trust domain have no authority that both believe.
+
+    Ports believe what any pod of the domain does, so they would take clients that real ones turn away.
+
+    Args:
+        domain: The trust domain.
+        owners: The pods with each bundle.
+    """
+    known = {bundle: _authorities(bundle) for bundle in owners}
+    why = {}
+    for bundle, names in owners.items():
+        others = (more for more in owners if more != bundle and known[more].isdisjoint(known[bundle]))
+        other = next((owners[more][0] for more in others), "")
+        if other:
+            text = f"its bundle for {domain} and that of {other} have no authority in common"
+            why.update(dict.fromkeys(names, text))
+    return why
+
+
+def _authorities(bundle: str) -> set[str]:
+    """The certificates in a bundle; lines may be broken anywhere."""
+    return {"".join(body.split()) for body in _CERTIFICATE.findall(bundle)}
 
 
 def issued(pods: Mapping[str, Pod]) -> list[Pod]:

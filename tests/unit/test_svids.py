@@ -54,6 +54,14 @@ expect:
 """  # noqa: E501
 
 
+def pem(*lines: str) -> str:
+    """What stands for a certificate."""
+    return "\n".join(["-----BEGIN CERTIFICATE-----", *lines, "-----END CERTIFICATE-----", ""])
+
+
+PEM = pem("all")
+
+
 @pytest.fixture
 def scenario(tmp_path: Path) -> Scenario:
     path = tmp_path / "s.yaml"
@@ -216,7 +224,9 @@ def test_a_missing_certificate_makes_those_cells_errors_that_need_it(scenario: S
         found = Svids(Authority())
         found.look(
             topology.pods,
-            lambda pods: {pod.id: ("" if pod.name in why else "B", why.get(pod.name, "")) for pod in pods},
+            lambda pods: {
+                pod.id: ("" if pod.name in why else pem("B"), why.get(pod.name, "")) for pod in pods
+            },
         )
         checked = found.checked(probes(scenario), seen, topology)
         return [item.outcome.detail if item.outcome.kind is OutcomeKind.ERROR else "" for item in checked]
@@ -233,11 +243,34 @@ def test_what_others_issue_is_believed_beside_netchecks_own(scenario: Scenario) 
     authority = Authority()
     own = authority.bundle("cluster.local")
     found = Svids(authority)
-    found.look(scenario.topology.pods, lambda pods: {pod.id: (f"<{pod.name}>", "") for pod in pods})
-    assert authority.bundle("cluster.local") == f"{own}<api><web>"
-    assert authority.bundle("prod.example").endswith("<job>")
-    found.look(scenario.topology.pods, lambda pods: {pod.id: ("<new>", "") for pod in pods})
-    assert authority.bundle("cluster.local") == f"{own}<new>"
+    found.look(
+        scenario.topology.pods, lambda pods: {pod.id: (pem("all") + pem(pod.name), "") for pod in pods}
+    )
+    assert authority.bundle("cluster.local") == own + pem("all") + pem("api") + pem("all") + pem("web")
+    assert authority.bundle("prod.example").endswith(pem("job"))
+    assert found.missing == {}
+    found.look(scenario.topology.pods, lambda pods: {pod.id: (pem("new"), "") for pod in pods})
+    assert authority.bundle("cluster.local") == own + pem("new")
+
+
+def test_two_authorities_of_one_trust_domain_are_an_error(scenario: Scenario) -> None:
+    # Ports believe both, and would let in clients of the one that a real server of the other turns away.
+    bundles = {"n/api": pem("one"), "n/web": pem("two"), "n/job": pem("three")}
+    found = Svids(Authority())
+
+    def missing() -> dict[str, str]:
+        found.look(scenario.topology.pods, lambda pods: {pod.id: (bundles[pod.id], "") for pod in pods})
+        return found.missing
+
+    assert missing() == {
+        "n/api": "its bundle for cluster.local and that of n/web have no authority in common",
+        "n/web": "its bundle for cluster.local and that of n/api have no authority in common",
+    }
+    # A new authority is announced before it issues anything.
+    bundles["n/web"] += pem("one")
+    assert missing() == {}
+    bundles["n/web"] = "# of the day\n" + pem("o", "ne")
+    assert missing() == {}
 
 
 def test_a_wallet_asks_for_the_pods_own_certificate_each_time() -> None:
