@@ -13,7 +13,7 @@ from probes.client import Prober, Sweep
 from probes.server import Answer, Server
 
 V4, V6 = "127.0.0.1", "::1"
-GUARD = 20.0
+GUARD = 60.0
 """Seconds after which a test that got stuck is ended; no test waits for it."""
 
 
