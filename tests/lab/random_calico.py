@@ -137,7 +137,7 @@ def _set(dice: random.Random, name: str, words: Words) -> Json:
 def _policy(dice: random.Random, name: str, words: Words) -> Json:
     spec: Json = {}
     wide = dice.random() < 0.4
-    if dice.random() < 0.8:
+    if dice.random() < 0.6:
         spec["selector"] = expression(dice, words.of_pods())
     if wide and dice.random() < 0.5:
         spec["namespaceSelector"] = expression(dice, words.of_namespaces())
@@ -148,7 +148,7 @@ def _policy(dice: random.Random, name: str, words: Words) -> Json:
     spec |= {"order": order} if order is not None else {}
     for direction, chance in (("ingress", 0.8), ("egress", 0.5)):
         if dice.random() < chance:
-            spec[direction] = [_rule(dice, direction, words) for _ in range(dice.randrange(1, 4))]
+            spec[direction] = [_rule(dice, direction, words, wide=wide) for _ in range(dice.randrange(1, 4))]
     if dice.random() < 0.3:
         spec["types"] = dice.choice([["Ingress"], ["Egress"], ["Ingress", "Egress"], []])
     if dice.random() < 0.03:
@@ -211,7 +211,7 @@ def _term(dice: random.Random, key: str, values: tuple[str, ...]) -> str:
 # Rules ------------------------------------------------------------------------------------------------------
 
 
-def _rule(dice: random.Random, direction: str, words: Words) -> Json:
+def _rule(dice: random.Random, direction: str, words: Words, *, wide: bool) -> Json:
     rule: Json = {"action": dice.choice(ACTIONS)}
     version = dice.choice([4, 6])
     if dice.random() < 0.6:
@@ -223,7 +223,7 @@ def _rule(dice: random.Random, direction: str, words: Words) -> Json:
     peer = "source" if direction == "ingress" else "destination"
     for side in ("source", "destination"):
         if dice.random() < (0.8 if side == peer else 0.15):
-            rule[side] = _entity(dice, words, side == peer, version)
+            rule[side] = _entity(dice, words, side == peer, version, wide=wide)
     if not {"ICMP", "ICMPv6", 58} & {rule.get("protocol"), rule.get("notProtocol")} and dice.random() < 0.08:
         rule["ipVersion"] = version
     if rule.get("protocol") in PORTED:
@@ -247,10 +247,11 @@ def _ports(dice: random.Random, rule: Json, words: Words) -> None:
         rule.setdefault("source", {})[dice.choice(["ports", "notPorts"])] = [dice.choice(ports)]
 
 
-def _entity(dice: random.Random, words: Words, peer: bool, version: int) -> Json:
+def _entity(dice: random.Random, words: Words, peer: bool, version: int, *, wide: bool) -> Json:
     if peer and dice.random() < 0.12:
         namespace, name = dice.choice(words.services).split("/")
-        return {"services": {"name": name, "namespace": namespace}}
+        lost = not wide and dice.random() < 0.1
+        return {"services": {"name": name} if lost else {"name": name, "namespace": namespace}}
     found: Json = {}
     if dice.random() < 0.5:
         found["selector"] = expression(dice, words.of_pods())

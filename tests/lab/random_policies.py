@@ -64,7 +64,7 @@ def manifests(seed: int) -> list[Json]:
 def manifests_of_calico(seed: int) -> list[Json]:
     """Objects of Calico's in seven of eight worlds, beside NetworkPolicies, admin policies, or both."""
     dice = random.Random(seed)
-    found = [*objects(dice, dice.randrange(1, 5))] if seed % 8 else []
+    found = [*objects(dice, dice.randrange(2, 6))] if seed % 8 else []
     match seed % 4:
         case 1:
             return found

@@ -255,7 +255,9 @@ class Reader:
         if "notNets" in said and self._within(said["notNets"], one, flow):
             return False
         if "services" in said:
-            served = self.services.get(f"{said['services']['namespace']}/{said['services']['name']}", set())
+            # Without a namespace no service is found.
+            where, name = said["services"].get("namespace", ""), said["services"]["name"]
+            served = self.services.get(f"{where}/{name}", set())
             if one is flow.source:
                 return any(pod == one.name for pod, _, _ in served)
             return (one.name, flow.protocol, port) in served

@@ -110,10 +110,12 @@ def test_rules_of_calicos_limit_both_ends() -> None:
     for seed in range(500):
         for direction, rule in rules_of_calico(seed):
             found.update(f"{direction} {side}.{name}" for side in SIDES for name in rule.get(side, {}))
+            services = [rule.get(side, {}).get("services", {"namespace": ""}) for side in SIDES]
+            found["service without a namespace"] += any("namespace" not in item for item in services)
             found[f"{direction} without ends"] += not (rule.get("source") or rule.get("destination"))
     said = ("selector", "notSelector", "namespaceSelector", "serviceAccounts", "nets", "notNets", "ports")
     wanted = {f"{direction} {side}.{name}" for direction in DIRECTIONS for side in SIDES for name in said}
-    wanted |= {"ingress source.services", "egress destination.services"}
+    wanted |= {"ingress source.services", "egress destination.services", "service without a namespace"}
     wanted |= {
         f"{direction} {word}" for direction in DIRECTIONS for word in ("without ends", "source.notPorts")
     }
