@@ -49,6 +49,7 @@ bench: setup  # Measure sweeps, builds and start-up against raw sockets
 	$(BIN)/python bench/paper.py
 	$(BIN)/python bench/bench_pytest.py
 	$(BIN)/python bench/bench_proxy.py
+	$(BIN)/python bench/bench_calico.py
 
 bench-cluster: setup  # Measure a 9-pod scenario on a cluster (ARGS="--cluster context:NAME")
 	$(BIN)/python bench/bench_cluster.py $(ARGS)

@@ -219,6 +219,9 @@ def test_what_is_logged_is_evidence(tmp_path: Path) -> None:
     assert found
     for cell in found:
         assert cell.verdict is Verdict.DROP
-        assert any("GlobalNetworkPolicy security.web ingress[0]" in line for line in cell.evidence), (
-            cell.evidence
-        )
+        # Each is told that its packet was logged, on the node where that was, beside the rule that denied it.
+        logged = [line for line in cell.evidence if "logged by" in line]
+        assert [line.partition(" at ")[0] for line in logged] == [
+            "node a: logged by GlobalNetworkPolicy security.web ingress[0]"
+        ], cell.evidence
+        assert len(cell.evidence) > len(logged)

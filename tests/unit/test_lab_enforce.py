@@ -85,8 +85,12 @@ def chain(found: Compiled, name: str) -> list[str]:
 
 
 def lines(found: Compiled, name: str) -> list[str]:
-    """A chain's lines without those of the default."""
-    return [line.rpartition(" # ")[0] for line in chain(found, name) if "default deny" not in line]
+    """A chain's lines without those of the default, with the ports that stand in sets."""
+    ports = dict(
+        re.findall(r"^set (p\d+) \{ type inet_service;.* elements = (\{ .* \}) \}$", found.script, re.M)
+    )
+    plain = [line.rpartition(" # ")[0] for line in chain(found, name) if "default deny" not in line]
+    return [re.sub(r"@(p\d+)", lambda part: ports[part[1]], line) for line in plain]
 
 
 def jumps(found: Compiled) -> dict[str, str]:
@@ -454,3 +458,19 @@ def test_no_sweep_fills_the_notes_of_an_open_point() -> None:
     found = compiled(stage((["n/a"], [rule(Match(), open_point="ipblock-pod")])))
     sizes = {int(size) for size in re.findall(r"flags dynamic; size ([0-9]+)", found.script)}
     assert min(sizes) >= 2 * 2 * MAX_CELLS  # two attempts, two families
+
+
+def test_rules_share_the_sets_of_their_ports() -> None:
+    """The kernel names a rule's own set by a walk over all others: thousands would take minutes."""
+    ports = (Ports(Protocol.TCP, 80), Ports(Protocol.TCP, 90, 99))
+    turned = tuple(reversed(ports))
+    other = (Ports(Protocol.UDP, 80), Ports(Protocol.UDP, 53))
+    rules = [rule(Match(ports=item)) for item in (ports, turned, other, ports[:1])]
+    found = compiled(stage((["n/a", "n/b"], rules)))
+    sets = re.findall(r"^set p\d+ \{.*$", found.script, re.MULTILINE)
+    assert [text.partition("{ ")[2] for text in sets] == [
+        "type inet_service; flags interval; elements = { 80, 90-99 } }",
+        "type inet_service; elements = { 53, 80 } }",
+    ]
+    assert found.script.count("dport @") == 2 * 3
+    assert found.script.count("dport { 80 }") == 2

@@ -38,6 +38,7 @@ class Writer:
     comments: dict[str, str] = field(default_factory=dict)
     open_sets: dict[str, str] = field(default_factory=dict)
     learned: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
+    conditions: dict[tuple[Condition, Family, Direction], str | None] = field(default_factory=dict)
 
     def address_set(self, family: Family, elements: Iterable[str], interval: bool = False) -> str:
         """Name of a set with these addresses; equal sets are one."""
@@ -49,6 +50,24 @@ class Writer:
             flags = " flags interval; auto-merge;" if interval else ""
             self.lines.append(
                 f"set {name} {{ type {_TYPE[family]};{flags} elements = {{ {', '.join(items)} }} }}"
+            )
+        return f"@{self.sets[key]}"
+
+    def port_set(self, ranges: Sequence[tuple[int, int]]) -> str:
+        """The ports as what stands behind `dport`; several are a set that rules share.
+
+        A set of a rule's own would cost the kernel a walk over all sets of the table that there are already.
+        """
+        items = tuple(str(low) if low == high else f"{low}-{high}" for low, high in ranges)
+        if len(items) == 1:
+            return f"{{ {items[0]} }}"
+        key = ("ports", *items)
+        if key not in self.sets:
+            name = f"p{len(self.sets)}"
+            self.sets[key] = name
+            flags = " flags interval;" if any("-" in item for item in items) else ""
+            self.lines.append(
+                f"set {name} {{ type inet_service;{flags} elements = {{ {', '.join(items)} }} }}"
             )
         return f"@{self.sets[key]}"
 
@@ -109,6 +128,14 @@ def peers(writer: Writer, match: Match, direction: Direction) -> list[tuple[Fami
 
 
 def _condition(writer: Writer, item: Condition, family: Family, direction: Direction) -> str | None:
+    """See `_clause`; policies that are alike have the same conditions, and those are written once."""
+    key = item, family, direction
+    if key not in writer.conditions:
+        writer.conditions[key] = _clause(writer, item, family, direction)
+    return writer.conditions[key]
+
+
+def _clause(writer: Writer, item: Condition, family: Family, direction: Direction) -> str | None:
     """The clause of a condition, empty where it always holds; None where no packet of the family meets it."""
     version = 4 if family is Family.IPV4 else 6
     networks = [network for network in item.networks if network.version == version]
@@ -196,7 +223,9 @@ def _outside(writer: Writer, family: Family, field_name: str) -> str:
     return f"{field_name} != {POD_RANGES[family]} {field_name} != {writer.address_set(family, nodes)} "
 
 
-def port_clauses(ports: tuple[Ports, ...] | None, family: Family) -> list[tuple[str, str | None]]:
+def port_clauses(
+    ports: tuple[Ports, ...] | None, family: Family, writer: Writer
+) -> list[tuple[str, str | None]]:
     """The port clause per protocol, with the protocol (None where packets have no ports)."""
     if ports is None:
         return [("", None)]
@@ -215,8 +244,7 @@ def port_clauses(ports: tuple[Ports, ...] | None, family: Family) -> list[tuple[
         merged = merge_ranges(
             (item.first or 0, item.last if item.last is not None else item.first or 0) for item in items
         )
-        text = ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in merged)
-        clauses.append((f"meta l4proto {name} th dport {{ {text} }} ", name))
+        clauses.append((f"meta l4proto {name} th dport {writer.port_set(merged)} ", name))
     return clauses
 
 

@@ -305,6 +305,11 @@ def _rules(
     return lines
 
 
+def _told(rule: Rule) -> str:
+    """What the rule's counter stands for in the evidence of a cell."""
+    return f"logged by {rule.origin}" if rule.action is Action.LOG else str(rule.origin)
+
+
 def _authentication(writer: Writer, rule: Rule, direction: Direction, members: frozenset[str]) -> list[str]:
     """What drops the connections of a rule whose peers cannot prove who they are."""
     comment = f"{rule.origin}: authentication {rule.authentication}"
@@ -337,12 +342,12 @@ def _rule(
         for family, peer in peers(writer, match, direction):
             if only not in (None, family):
                 continue
-            for ports, protocol in port_clauses(match.ports, family):
+            for ports, protocol in port_clauses(match.ports, family, writer):
                 note = ""
                 if rule.open_point:
                     note = writer.note_open(rule.open_point, family, protocol)
                 version = "" if peer else f"meta nfproto {family.value} "
-                said = writer.comment(comment or str(rule.origin))
+                said = writer.comment(comment or _told(rule))
                 clauses = f"{version}{peer}{ports}{source_clause(match, protocol)}"
                 lines.append(f"{clauses}{guard}{note}counter {verdict} {said}")
     return lines

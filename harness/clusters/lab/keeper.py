@@ -186,17 +186,21 @@ class Keeper:
         running = []
         for place, script in scripts:
             self._places.enter(place)
-            process = subprocess.Popen(
-                ["nft", "-f", "-"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            running.append((place, script, process))
+            # A pipe holds little: whoever is fed last would only begin when the others have ended.
+            with open(os.memfd_create("nft"), "w+") as file:
+                file.write(script)
+                file.seek(0)
+                process = subprocess.Popen(
+                    ["nft", "-f", "-"],
+                    stdin=file,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+            running.append((place, process))
         failures = []
-        for place, script, process in running:
-            _, errors = process.communicate(script)
+        for place, process in running:
+            _, errors = process.communicate()
             if process.returncode != 0:
                 failures.append(f"{place}: {errors.strip().partition(chr(10))[0][:500]}")
         if failures:

@@ -31,6 +31,7 @@ from harness.model.rules import (
     Condition,
     Direction,
     Match,
+    Network,
     Origin,
     PolicyBlock,
     Ports,
@@ -38,7 +39,7 @@ from harness.model.rules import (
     Stage,
     Tier,
 )
-from harness.model.topology import Family, Pod, Protocol, Topology
+from harness.model.topology import Family, Listener, Pod, Protocol, Topology
 
 _NUMBERS = {
     (Protocol.TCP, Family.IPV4): TCP,
@@ -60,17 +61,15 @@ Conditions = tuple[Condition, ...]
 def compile_policies(policies: Sequence[Policy], topology: Topology) -> tuple[Stage, ...]:
     """A stage for each tier and direction that some policy governs."""
     objects = Objects.of(policies, topology)
-    pods = [pod for pod in topology.pods.values() if not pod.host_network]
-    labels = {pod.id: dict(PodLabels(pod, topology)) for pod in pods}
+    pods = _Pods(objects)
     found: dict[tuple[Tier, Direction], list[tuple[tuple[float, str], PolicyBlock]]] = {}
     for policy in policies:
         spec = objects.enforced(policy)
         if spec is None:
             continue
         tier, passes = objects.tiers[spec.tier]
-        subjects = [pod for pod in pods if spec.subject.matches(labels[pod.id])]
         for direction in sorted(spec.directions):
-            compiler = _Compiler(policy, spec, direction, objects, pods, labels, subjects)
+            compiler = _Compiler(policy, spec, direction, objects, pods)
             place = spec.order, f"{policy.name}/{spec.namespace}"
             found.setdefault((tier, direction), []).append((place, compiler.block(isolates=not passes)))
     return tuple(
@@ -83,6 +82,28 @@ def _place(item: tuple[tuple[float, str], PolicyBlock]) -> tuple[float, str]:
     return item[0]
 
 
+class _Pods:
+    """The pods that have an address of their own; whom a selector selects is found out once."""
+
+    def __init__(self, objects: Objects) -> None:
+        topology = objects.topology
+        self.all = [pod for pod in topology.pods.values() if not pod.host_network]
+        self._labels = [dict(PodLabels(pod, topology)) for pod in self.all]
+        self._objects = objects
+        self._selected: dict[Expression, tuple[list[Pod], frozenset[str], tuple[Network, ...]]] = {}
+
+    def selected(self, expression: Expression) -> tuple[list[Pod], frozenset[str], tuple[Network, ...]]:
+        """Pods, their ids, and the addresses of the sets that a selector selects."""
+        known = self._selected.get(expression)
+        if known is None:
+            pods = [
+                pod for pod, labels in zip(self.all, self._labels, strict=True) if expression.matches(labels)
+            ]
+            networks = tuple(self._objects.networks(expression))
+            known = self._selected[expression] = pods, frozenset(pod.id for pod in pods), networks
+        return known
+
+
 class _Compiler:
     """Compiles the rules of one policy in one direction."""
 
@@ -92,17 +113,14 @@ class _Compiler:
         spec: CalicoPolicy,
         direction: Direction,
         objects: Objects,
-        pods: Sequence[Pod],
-        labels: dict[str, dict[str, str]],
-        subjects: Sequence[Pod],
+        pods: _Pods,
     ) -> None:
         self._policy = policy
         self._spec = spec
         self._direction = direction
         self._objects = objects
         self._pods = pods
-        self._labels = labels
-        self._subjects = subjects
+        self._subjects, self._subject_ids, _ = pods.selected(spec.subject)
 
     def block(self, *, isolates: bool) -> PolicyBlock:
         """The policy with all its rules of the direction."""
@@ -111,7 +129,7 @@ class _Compiler:
             for rule in self._spec.rules(self._direction)
         )
         return PolicyBlock(
-            frozenset(pod.id for pod in self._subjects),
+            self._subject_ids,
             rules if self._subjects else (),
             Origin(str(self._policy), "", self._policy.place),
             order=self._spec.order,
@@ -175,8 +193,8 @@ class _Compiler:
             yield self._addresses(behind, peer=peer)
 
     def _selected(self, expression: Expression, *, inside: bool, peer: bool) -> Condition:
-        pods = frozenset(pod.id for pod in self._pods if expression.matches(self._labels[pod.id]))
-        return Condition(inside, pods, networks=tuple(self._objects.networks(expression)), peer=peer)
+        _, pods, networks = self._pods.selected(expression)
+        return Condition(inside, pods, networks=networks, peer=peer)
 
     def _addresses(self, pods: Iterable[Pod], *, peer: bool) -> Condition:
         """Where pods are reached: some have their node's address."""
@@ -226,10 +244,16 @@ class _Compiler:
 
     def _named(self, entity: Entity, protocol: Protocol, *, peer: bool) -> Iterator[tuple[Conditions, Spans]]:
         """Groups of ends with the same ports; what is no pod has no names for them."""
-        plain = _meant(entity, None, protocol)
+        plain = _meant(entity, (), protocol)
         groups: dict[Spans, list[str]] = {}
-        for pod in self._pods if peer else self._subjects:
-            found = _meant(entity, pod, protocol)
+        if not any(port.name for port in (*entity.ports, *entity.not_ports)):
+            yield (), plain
+            return
+        known: dict[tuple[Listener, ...], Spans] = {}
+        for pod in self._pods.all if peer else self._subjects:
+            found = known.get(pod.listeners)
+            if found is None:
+                found = known[pod.listeners] = _meant(entity, pod.listeners, protocol)
             if found != plain:
                 groups.setdefault(found, []).append(pod.id)
         for found, ids in groups.items():
@@ -238,14 +262,12 @@ class _Compiler:
         yield ((Condition(False, others, peer=peer),) if others else ()), plain
 
 
-def _meant(entity: Entity, pod: Pod | None, protocol: Protocol) -> Spans:
-    """The ports that an end of a rule means in a pod."""
+def _meant(entity: Entity, listeners: Iterable[Listener], protocol: Protocol) -> Spans:
+    """The ports that an end of a rule means in a pod that listens so."""
 
     def named(ports: Iterable[Port]) -> Spans:
         names = {port.name for port in ports if port.name}
-        if pod is None:
-            return ()
-        found = {item.port for item in pod.listeners if item.name in names and item.protocol is protocol}
+        found = {item.port for item in listeners if item.name in names and item.protocol is protocol}
         return tuple((number, number) for number in found)
 
     wanted = (*_numbers(entity.ports), *named(entity.ports)) if entity.ports else EVERY
