@@ -9,7 +9,6 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from harness.model.topology import Listener
 from tests.differential.random_worlds import VALUES, Asked, Json, RandomWorld
 
 Question = tuple[RandomWorld, Asked]
@@ -65,31 +64,6 @@ def _empty_value(world: RandomWorld, asked: Asked) -> Question:
         selector["matchLabels"] = {key: value for key, value in labels.items() if value != ""}
 
     return _selectors(world, change), asked
-
-
-def _named_port_of_block(world: RandomWorld, asked: Asked) -> Question:
-    """A named port is looked up in a pod even if an ipBlock names it: write the pod's numbers instead."""
-    pod = world.topology.pods.get(asked.target)
-    if pod is None:
-        return world, asked
-    manifests = copy.deepcopy(world.manifests)
-    for manifest in manifests:
-        for rule in manifest["spec"].get("egress", ()):
-            if any("ipBlock" in peer for peer in rule.get("to", ())):
-                rule["ports"] = _numbers(rule.get("ports", []), pod.listeners)
-    return replace(world, manifests=manifests), asked
-
-
-def _numbers(ports: list[Json], listeners: tuple[Listener, ...]) -> list[Json]:
-    found = list(ports)
-    for port in ports:
-        protocol = port.get("protocol", "TCP")
-        found += [
-            {"port": item.port, "protocol": protocol}
-            for item in listeners
-            if item.name == port.get("port") and item.protocol == protocol
-        ]
-    return found
 
 
 def _selectors(world: RandomWorld, change: Callable[[Json], None]) -> RandomWorld:
@@ -150,13 +124,6 @@ READINGS = (
         "it takes an absent label for one with an empty value under matchLabels "
         "(labels.Selector of Kubernetes wants the key)",
         _empty_value,
-    ),
-    Reading(
-        "named port of a block",
-        "it looks up a named port in a pod although an ipBlock names the peer "
-        "(semantics.md 3.1 no. 8: there a name means nothing)",
-        _named_port_of_block,
-        _ADDRESSES,
     ),
 )
 """Everything in which the two are known to differ; rewritten in this order."""

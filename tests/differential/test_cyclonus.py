@@ -202,14 +202,6 @@ DIFFERENCES: dict[str, tuple[Json, str]] = {
         "red/two",
     ),
     "empty value": (from_pods(matchLabels={"app": ""}), "red/two"),
-    "named port of a block": (
-        {
-            "podSelector": {},
-            "policyTypes": ["Egress"],
-            "egress": [{"to": [{"ipBlock": {"cidr": "10.244.0.0/16"}}], "ports": [{"port": "web"}]}],
-        },
-        "red/two",
-    ),
 }
 """What is always allowed or never: spec and source of one connection to `red/one:80`, for every reading."""
 
