@@ -12,7 +12,7 @@ FLAGS: tuple[Flag, ...] = (
     (
         "cluster",
         "SPEC",
-        "Where the packets flow: lab[?as=NAME], kind[:NAME], context:NAME or kubeconfig:PATH. Default: lab.",
+        "Where the packets flow: lab[?as=NAME], kind[:NAME], context:NAME or kubeconfig:PATH. NAME is generic, calico or cilium, with settings: calico&deny=reject, cilium&cidr=nodes,pods&dns=nxdomain&enforcement=always. Default: lab.",
         False,
     ),
     (

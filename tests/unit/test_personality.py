@@ -105,7 +105,7 @@ ROWS = [
     (1, "all addresses, a pod", [EVERYTHING], "n/cli -> n/web:80", OPEN, DENY, ALLOW, ALLOW),
     (1, "all addresses, an external", [EVERYTHING], "n/cli -> external:out:443", *[ALLOW] * 4),
     (1, "all addresses, what a pod calls its port", [NAMED], "n/cli -> n/web:80", OPEN, DENY, ALLOW, ALLOW),
-    (1, "all addresses, an external has no names", [NAMED], "n/cli -> external:out:80", *[DENY] * 4),
+    (1, "all addresses, an external has no names", [NAMED], "n/cli -> external:out:443", *[DENY] * 4),
     (1, "all but private ones, a pod", [BUT_PRIVATE], "n/cli -> n/web:80", OPEN, DENY, OPEN, OPEN),
     (1, "all but the link's, a pod", [BUT_METADATA], "n/cli -> n/web:80", OPEN, DENY, ALLOW, ALLOW),
     (1, "private ones, a pod", [PRIVATE], "n/cli -> n/web:80", OPEN, DENY, OPEN, OPEN),
