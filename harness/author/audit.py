@@ -23,6 +23,9 @@ from harness.oracle import Prediction, predict
 ENFORCED: Final = "-enforced"
 """What the name of a scenario ends in whose staged policies are enforced."""
 
+MORE: Final = "+"
+"""Stands behind the name of a step whose cells did not fit into it; no author's step has it in its name."""
+
 
 class Change(StrEnum):
     """What would become of a flow."""
@@ -186,8 +189,7 @@ def telling(scenario: Scenario) -> Scenario:
             if start == 0:
                 steps.append(replace(step, cells=(*rest, *some)))
             else:
-                again = Step(f"{step.name}-{start}", step.topology, step.policies, some)
-                steps.append(again)
+                steps.append(Step(f"{step.name}{MORE}{start}", step.topology, step.policies, some))
     return replace(scenario, steps=tuple(steps))
 
 
@@ -198,13 +200,10 @@ def told(scenario: Scenario, result: ScenarioResult | None) -> list[Flow]:
         scenario: As it was given to `telling`.
         result: What became of that.
     """
-    measured = {cell.id: cell for step in (result.steps if result else ()) for cell in step.cells}
-    by_step = _cells(result)
+    table = {(name.partition(MORE)[0], id): cell for (name, id), cell in _cells(result).items()}
     flows = []
     for flow in on_paper(scenario):
-        cell = by_step.get((flow.step, flow.cell.id))
-        if cell is None and flow.change is Change.DENIED:
-            cell = measured.get(flow.cell.id)
+        cell = table.get((flow.step, flow.cell.id))
         if cell is None or cell.verdict is None or cell.status in (Status.ERROR, Status.SKIPPED):
             flows.append(replace(flow, trouble=_why(cell, _trouble(result))))
             continue

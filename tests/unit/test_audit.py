@@ -243,3 +243,21 @@ def test_a_cluster_that_tells_nothing_or_denies_already_leaves_it_open(tmp_path:
     denied = told(scenario, ran(scenario, Verdict.DROP, (PENDING,)))
     assert {flow.disagreement for flow in denied} == {"today the packets say drop and paper says allow"}
     assert {flow.trouble for flow in told(scenario, None)} == {"it was not begun"}
+
+
+def test_what_was_not_measured_in_a_step_is_not_taken_from_another(tmp_path: Path) -> None:
+    body, cells = WORLD.split("policies:\n")[1].split("expect:\n")
+    steps = "".join(
+        f"  - name: {name}\n    apply:\n{textwrap.indent(body, '    ')}"
+        f"    expect:\n{textwrap.indent(cells, '    ')}"
+        for name in ("first", "second")
+    )
+    scenario = loaded(tmp_path, WORLD.split("policies:\n")[0] + "steps:\n" + steps)
+    whole = ran(scenario, Verdict.ALLOW, (PENDING,))
+    flows = told(scenario, ScenarioResult(whole.scenario, whole.steps[:1], error="the node went away"))
+    assert [(flow.step, flow.trouble) for flow in flows] == [
+        ("first", ""),
+        ("first", ""),
+        ("second", "the node went away"),
+        ("second", "the node went away"),
+    ]
