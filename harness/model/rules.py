@@ -200,6 +200,11 @@ class Rule:
     application: Application | None = None
     authentication: Authentication | None = None
 
+    def __post_init__(self) -> None:
+        """A demand of a rule that allows nothing would be read as an allowance by whoever enforces it."""
+        if self.action is not Action.ALLOW and (self.application or self.authentication):
+            raise ValueError(f"{self.origin} demands something of what it does not allow")
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyBlock:

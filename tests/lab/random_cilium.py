@@ -182,7 +182,10 @@ def _names(dice: random.Random) -> Json:
     if dice.random() < 0.8:
         item["rules"] = {"dns": dice.choice(DNS)}
     kubedns = {"matchLabels": {f"k8s:{NAMESPACE}": "kube-system", "k8s-app": "kube-dns"}}
-    return {"toEndpoints": [kubedns], "toPorts": [item]}
+    rule: Json = {"toEndpoints": [kubedns], "toPorts": [item]}
+    if dice.random() < 0.15:
+        rule["authentication"] = {"mode": dice.choice(["disabled", "required", "test-always-fail"])}
+    return rule
 
 
 def _labels(dice: random.Random, *, subject: bool = False) -> Json:

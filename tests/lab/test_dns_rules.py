@@ -306,3 +306,37 @@ def test_a_name_that_exists_is_no_missing_one(tmp_path: Path) -> None:
     item = found["shop/free->dns:www.example.com/A/NXDOMAIN"]
     assert item.status == "error"
     assert "the name exists" in item.reason
+
+
+LOCKED = """
+scenario: locked
+pods:
+  shop/api: {labels: {app: api}}
+externals:
+  good: {address: 203.0.113.7, listen: [443], names: [good.example.com]}
+policies:
+  - apiVersion: cilium.io/v2
+    kind: CiliumNetworkPolicy
+    metadata: {name: locked, namespace: shop}
+    spec:
+      endpointSelector: {matchLabels: {app: api}}
+      egress:
+        - toEndpoints: [{matchLabels: {io.kubernetes.pod.namespace: kube-system, k8s-app: kube-dns}}]
+          toPorts: [{ports: [{port: "53", protocol: ANY}], rules: {dns: [{matchPattern: "*"}]}}]
+          authentication: {mode: test-always-fail}
+        - toFQDNs: [{matchName: good.example.com}]
+          toPorts: [{ports: [{port: "443", protocol: TCP}]}]
+expect:
+  - {from: shop/api, dns: good.example.com, verdict: drop}
+  - {from: shop/api, dns: good.example.com, tcp: true, verdict: drop}
+  - {from: shop/api, to: "host:good.example.com:443", verdict: drop}
+"""
+
+
+def test_questions_of_who_cannot_prove_who_it_is_are_dropped(tmp_path: Path) -> None:
+    result = measure(scenario(LOCKED, tmp_path), personality=CILIUM)
+    assert result.scenarios[0].error == ""
+    found = cells(result)
+    assert len(found) == 3
+    assert {id: (item.status, item.reason) for id, item in found.items() if item.status != "passed"} == {}
+    assert all(item.predicted is not None and item.predicted.verdict == "deny" for item in found.values())

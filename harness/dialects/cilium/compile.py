@@ -134,7 +134,9 @@ class _Compiler:
         for item in rule.ports:
             if item.application is not None:
                 matches = tuple(self._matches(item.ports, (), peers))
-                yield Rule(action, matches, origin, None, item.application, mode)
+                # Nothing of what falls anyway comes before a proxy.
+                application = item.application if action is Action.ALLOW else None
+                yield Rule(action, matches, origin, None, application, mode)
 
     def _matches(
         self, ports: Sequence[Port], icmps: tuple[Ports, ...], peers: Sequence[Match]
