@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+from harness.author.observing import every_flow
 from harness.author.pairs import probes
 from harness.dialects.registry import staged
 from harness.dialects.staged import enforced
@@ -102,10 +103,7 @@ def staged_policies(scenario: Scenario) -> tuple[Policy, ...]:
 
 def whole_world(topology: Topology, policies: Sequence[Policy]) -> Scenario:
     """A scenario of every flow that a world offers, for policies that stand alone."""
-    place = policies[0].place
-    cells = tuple(Cell(probe.id, probe, Expectation(Expected.OBSERVE), place) for probe in probes(topology))
-    step = Step("expect", topology, tuple(policies), cells, apply=tuple(policies))
-    return Scenario("policies", place, topology, (step,))
+    return every_flow("policies", topology, policies, list(probes(topology)), policies[0].place)
 
 
 def observing(scenario: Scenario) -> Scenario:

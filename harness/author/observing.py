@@ -61,7 +61,7 @@ def observe(
         topology = _without_sctp(topology)
     probes = list(probes_of(topology))
     scenarios = [
-        _scenario(name, topology, policies, probes)
+        every_flow(name, topology, policies, probes, Place("<conversion>"))
         for name, policies in zip(_NAMES, (before, after), strict=True)
     ]
     results = {
@@ -94,8 +94,10 @@ def _compare(text: str, first: CellResult | None, second: CellResult | None, fou
         found.differing.append((text, str(first.verdict), str(second.verdict)))
 
 
-def _scenario(name: str, topology: Topology, policies: Sequence[Policy], probes: Sequence[Probe]) -> Scenario:
-    place = Place("<conversion>")
+def every_flow(
+    name: str, topology: Topology, policies: Sequence[Policy], probes: Sequence[Probe], place: Place
+) -> Scenario:
+    """A scenario that applies policies and observes probes; all of it stands at one place."""
     cells = tuple(Cell(_text(probe), probe, Expectation(Expected.OBSERVE), place) for probe in probes)
     step = Step("expect", topology, tuple(policies), cells, apply=tuple(policies))
     families = tuple(dict.fromkeys([Family.IPV4, *(probe.family for probe in probes)]))
